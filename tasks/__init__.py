@@ -1,0 +1,18 @@
+"""Toy tasks to train a memory on. NumPy only; every random draw comes from a given generator."""
+
+from tasks.addition import Addition
+from tasks.contract import Task
+from tasks.priority_sort import PrioritySort
+from tasks.repeat import Repeat
+
+TASKS = {task.name: task for task in (Addition, Repeat, PrioritySort)}
+
+
+def make_task(name, max_seq_len, max_seq_wid):
+    """Build a task by name; ValueError on an unknown name or sizes below the task's least."""
+    if name not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {name!r}")
+    return TASKS[name](max_seq_len, max_seq_wid)
+
+
+__all__ = ["TASKS", "Addition", "PrioritySort", "Repeat", "Task", "make_task"]
