@@ -1,0 +1,164 @@
+"""Argument checks: what is wrong is said before anything is computed."""
+
+import operator
+
+import chainer
+import numpy as np
+from chainer.backends import cuda
+
+from lib import compat
+from lib.sparse_linkage import SparseLink
+from lib.state import State
+
+
+def integer(name, value, least):
+    """``value`` as an int of at least ``least``; else TypeError or ValueError."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer of at least {least}, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, not {number}")
+    return number
+
+
+def device(gpu):
+    """The ordinal of a usable CUDA device, or -1."""
+    gpu = integer("gpu", gpu, least=-1)
+    problem = compat.cuda_problem(gpu) if gpu >= 0 else None
+    if problem is not None:
+        raise ValueError(f"gpu={gpu} cannot be used (-1 is the CPU): {problem}")
+    return gpu
+
+
+def configured_dtype():
+    """``chainer.config.dtype`` where it is float32 or float64."""
+    dtype = chainer.get_dtype()
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"chainer.config.dtype must be float32 or float64 for a DNC, not {dtype.name}"
+        )
+    return dtype
+
+
+def array(name, value, dtype):
+    """Check an array or Variable of ``dtype``."""
+    data = value.array if isinstance(value, chainer.Variable) else value
+    if not isinstance(data, (np.ndarray, cuda.ndarray)):
+        raise TypeError(
+            f"{name} must be a NumPy or CuPy array or a Variable of one, not {type(data).__name__}"
+        )
+    if data.dtype != dtype:
+        raise TypeError(f"{name} must be of dtype {dtype.name}, not {data.dtype.name}")
+    return data
+
+
+def same_device(name, data, model):
+    """Check that an array lies where the model does."""
+    found = chainer.backend.get_device_from_array(data)
+    if found != model.device:
+        raise ValueError(
+            f"{name} must be on the model's device {model.device}, not on {found}: "
+            "move one of them with to_device()"
+        )
+
+
+def inputs(name, xs, axes, model):
+    """Check inputs with the named axes, the last two batch and width, against a model."""
+    data = array(name, xs, model.dtype)
+    same_device(name, data, model)
+    shape = xs.shape
+    wanted = f"({', '.join(axes)})"
+    if xs.ndim != len(axes):
+        raise ValueError(f"{name} must have the {len(axes)} axes {wanted}, not shape {shape}")
+    if 0 in shape[:-1]:
+        raise ValueError(f"{name} {wanted} must not be empty, but its shape is {shape}")
+    if model.X not in (None, shape[-1]) or shape[-1] == 0:
+        allowed = "at least 1" if model.X is None else model.X
+        raise ValueError(f"{name} {wanted} must have a width X of {allowed}, not shape {shape}")
+    state = model.get_state()
+    if state is not None and shape[-2] > len(state.h):
+        raise ValueError(
+            f"the batch of {name} {wanted} must not grow: the state has {len(state.h)} sequences, "
+            f"{name} has {shape[-2]}; call reset_state() before a larger batch"
+        )
+
+
+def lengths(values, T, B):
+    """The steps of each of B sequences of at most T, as an array (B,) of ints."""
+    if values is None:
+        return np.full(B, T)
+    allowed = f"lengths must be {B} integers in 0…{T}, one for each sequence"
+    values = cuda.to_cpu(values) if isinstance(values, cuda.ndarray) else np.asarray(values)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{allowed}, not of dtype {values.dtype}")
+    if values.shape != (B,):
+        raise ValueError(f"{allowed}, not an array of shape {values.shape}")
+    if values.min() < 0 or values.max() > T:
+        raise ValueError(f"{allowed}, not {values.tolist()}")
+    return values.astype(int)
+
+
+def state(values, model):
+    """Nine fields, arrays or Variables or None, as a :class:`State`; None where all are None.
+
+    The fields stay as they are: what is checked is their type, dtype and shape.
+    """
+    values = as_state(values, model.sparse)
+    given = {name: value for name, value in named_fields(values) if value is not None}
+    if not given:
+        return None
+    for name, value in given.items():
+        if name != "link.columns":
+            array(f"state.{name}", value, model.dtype)
+    B = next(iter(given.values())).shape[:1]
+    for name, shape in named_fields(model.state_shapes(*B or (1,))):
+        if name in given and given[name].shape != tuple(shape):
+            raise ValueError(
+                f"state.{name} must have the shape {tuple(shape)}, not {given[name].shape}"
+            )
+    if model.sparse:
+        link_columns(values.link, model.N)
+    return values
+
+
+def as_state(values, sparse):
+    """``values`` as a :class:`State`, a sparse link in it as a :class:`SparseLink`."""
+    names = ", ".join(State._fields)
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"state must be None or the fields {names}, not {type(values).__name__}")
+    if len(values) != len(State._fields):
+        raise ValueError(f"state must have the fields {names}, not {len(values)} values")
+    values = State(*values)
+    if not sparse:
+        return values
+    link = (None, None) if values.link is None else values.link
+    if not isinstance(link, (tuple, list)) or len(link) != 2:
+        raise TypeError("state.link must be the pair of values and columns where 0 < K < N")
+    return values._replace(link=SparseLink(*link))
+
+
+def named_fields(values):
+    """The fields of a :class:`State` with their names, those of a sparse link one by one."""
+    for name, field in zip(State._fields, values):
+        if isinstance(field, SparseLink):
+            yield from ((f"link.{part}", value) for part, value in zip(field._fields, field))
+        else:
+            yield name, field
+
+
+def link_columns(link, N):
+    """Check that each row of a sparse link has integer columns in 0…N-1, all different."""
+    if (link.values is None) != (link.columns is None):
+        raise ValueError("state.link must have both values and columns, or neither")
+    if link.columns is None:
+        return
+    columns = link.columns.array if isinstance(link.columns, chainer.Variable) else link.columns
+    if columns.dtype.kind not in "iu":
+        raise TypeError(f"state.link.columns must be of dtype int32, not {columns.dtype.name}")
+    if columns.min() < 0 or columns.max() >= N:
+        raise ValueError(
+            f"state.link.columns must be in 0…{N - 1}, not {columns.min()}…{columns.max()}"
+        )

@@ -1,0 +1,190 @@
+"""The controller and its memory over a whole sequence, forward and backward, on arrays.
+
+T time, B batch, X input width, Y output width, H controller units, R read heads, W word width.
+"""
+
+from typing import Any, NamedTuple
+
+from chainer.backends.cuda import get_array_module
+
+from lib import content, lstm, memory
+from lib.memory import MemoryState
+from lib.state import State, map_arrays, take_rows
+
+
+class Parameters(NamedTuple):
+    """The parameters of the model, in the order in which the graph takes them."""
+
+    upward_W: Any  # (4H, X + R·W)
+    upward_b: Any  # (4H,)
+    lateral_W: Any  # (4H, H)
+    linear_W: Any  # (Y + size of ξ, H), the rows of ν first
+    linear_b: Any  # (Y + size of ξ,)
+    read_out_W: Any  # (Y, R·W)
+    read_out_b: Any  # (Y,)
+
+
+class SequenceTrace(NamedTuple):
+    """What the gradient of a sequence needs."""
+
+    parameters: Parameters
+    xs: Any  # (T, B, X)
+    hs: Any  # h_0 to h_T (T + 1, B, H)
+    reads: Any  # r_0 to r_T (T + 1, B, R·W)
+    steps: list  # (CellTrace, MemoryTrace) of each step
+    active: list  # of each step, how many sequences it has
+
+
+def unroll(parameters, xs, state, active, keep_trace):
+    """Run the model over a batch of sequences, sorted by descending length.
+
+    Args:
+        parameters: :class:`Parameters` of arrays.
+        xs: inputs (T, B, X).
+        state: :class:`State` of arrays, of at least B sequences.
+        active: T ints, how many sequences step t has: the first ones of the batch. The others keep
+            their state, and their outputs are 0.
+        keep_trace: whether a backward pass will follow.
+
+    Returns:
+        The outputs (T, B, Y), the state after the last step, and a :class:`SequenceTrace` or None.
+    """
+    p = parameters
+    T, B, X = xs.shape
+    Y = len(p.read_out_b)
+    projected = affine(xs, p.upward_W[:, :X], p.upward_b)
+    nus = get_array_module(xs).zeros((T, B, Y), xs.dtype)
+    hs, reads = start_history(state.h, T, B), start_history(state.read_vectors, T, B)
+    finished, steps = [], []
+    scales = content.inverse_norms(state.memory)
+    for t, n in enumerate(active):
+        if n < len(state.h):
+            finished.append(take_rows(state, slice(n, None)))
+            state, scales = take_rows(state, slice(n)), scales[:n]
+        z = projected[t, :n]
+        z += state.read_vectors @ p.upward_W[:, X:].T
+        z += state.h @ p.lateral_W.T
+        c, h, cell_trace = lstm.cell(state.c, z)
+        out = h @ p.linear_W.T + p.linear_b
+        memory_state, read_vectors, memory_trace = memory.step(
+            MemoryState(*state[:-3]), scales, out[:, Y:]
+        )
+        state, scales = State(*memory_state, read_vectors, c, h), memory_trace.row_scales
+        nus[t, :n], hs[t + 1, :n], reads[t + 1, :n] = out[:, :Y], h, read_vectors
+        if keep_trace:
+            steps.append((cell_trace, memory_trace))
+    ys = nus
+    ys += affine(reads[1:], p.read_out_W, p.read_out_b)
+    clear_inactive(ys, active)
+    trace = SequenceTrace(p, xs, hs, reads, steps, active) if keep_trace else None
+    return ys, join_rows([state, *finished[::-1]]), trace
+
+
+def unroll_backward(trace, g_ys, g_state):
+    """The gradient of :func:`unroll`.
+
+    Args:
+        trace: its :class:`SequenceTrace`.
+        g_ys: gradient of the outputs (T, B, Y). Overwritten.
+        g_state: gradients of the state after the last step, ``g_state.link`` that of the values
+            where the link is sparse. Its arrays are overwritten.
+
+    Returns:
+        The gradients of the inputs, of the parameters and of the state before.
+    """
+    p = trace.parameters
+    T, B, X = trace.xs.shape
+    xp = get_array_module(g_ys)
+    clear_inactive(g_ys, trace.active)
+    g_reads = g_ys @ p.read_out_W
+    g_out = xp.zeros((T, B, len(p.linear_b)), g_ys.dtype)
+    g_out[:, :, : g_ys.shape[2]] = g_ys
+    g_z = xp.zeros((T, B, len(p.upward_b)), g_ys.dtype)
+    for t in reversed(range(T)):
+        n = trace.active[t]
+        g = take_rows(g_state, slice(n))
+        g = step_backward(p, trace.steps[t], g, g_out[t, :n], g_reads[t, :n], g_z[t, :n])
+        g_state = g if n == len(g_state.h) else write_rows(g_state, g)
+    g_xs = g_z @ p.upward_W[:, :X]
+    return g_xs, parameter_gradients(trace, g_ys, g_out, g_z), g_state
+
+
+def step_backward(p, step_trace, g, g_out, g_reads, g_z):
+    """Gradient of the state before one step; fills the rows of ξ in ``g_out``, and ``g_z``.
+
+    Args:
+        p: :class:`Parameters`.
+        step_trace: the step's (CellTrace, MemoryTrace).
+        g: gradients of the state after the step.
+        g_out: gradient of [ν ; ξ] (n, Y + size of ξ), that of ν given.
+        g_reads: gradient of the read vectors (n, R·W) as far as the step's own output goes.
+        g_z: gradient of the gates (n, 4H), to be filled.
+    """
+    cell_trace, memory_trace = step_trace
+    Y = len(p.read_out_b)
+    g_memory, g_out[:, Y:] = memory.step_backward(
+        memory_trace, MemoryState(*g[:-3]), g_reads + g.read_vectors
+    )
+    g_c, g_z[...] = lstm.cell_backward(cell_trace, g.c, g.h + g_out @ p.linear_W)
+    X = p.upward_W.shape[1] - g.read_vectors.shape[1]
+    return State(*g_memory, g_z @ p.upward_W[:, X:], g_c, g_z @ p.lateral_W)
+
+
+def parameter_gradients(trace, g_ys, g_out, g_z):
+    """Gradients of the parameters, each one product over all steps and sequences."""
+    xp = get_array_module(g_ys)
+    hs, reads = trace.hs, trace.reads
+    inputs = xp.concatenate([trace.xs, reads[:-1]], axis=2)
+    return Parameters(
+        upward_W=product_over_steps(g_z, inputs),
+        upward_b=g_z.sum(axis=(0, 1)),
+        lateral_W=product_over_steps(g_z, hs[:-1]),
+        linear_W=product_over_steps(g_out, hs[1:]),
+        linear_b=g_out.sum(axis=(0, 1)),
+        read_out_W=product_over_steps(g_ys, reads[1:]),
+        read_out_b=g_ys.sum(axis=(0, 1)),
+    )
+
+
+def product_over_steps(g, inputs):
+    """Σ_{t,b} g[t,b] inputs[t,b]ᵀ: (T, B, O), (T, B, I) -> (O, I)."""
+    return g.reshape(-1, g.shape[2]).T @ inputs.reshape(-1, inputs.shape[2])
+
+
+def affine(x, W, b):
+    """x Wᵀ + b over all steps at once: (T, B, I) -> (T, B, O)."""
+    T, B, _ = x.shape
+    y = x.reshape(T * B, -1) @ W.T
+    y += b
+    return y.reshape(T, B, -1)
+
+
+def start_history(first, T, B):
+    """Room for T + 1 steps of a vector (·, D), zero but for the first of its B sequences."""
+    history = get_array_module(first).zeros((T + 1, B, first.shape[1]), first.dtype)
+    history[0] = first[:B]
+    return history
+
+
+def clear_inactive(ys, active):
+    """Set the outputs after a sequence's end to 0."""
+    for y, n in zip(ys, active):
+        y[n:] = 0
+
+
+def join_rows(states):
+    """One state of the sequences of several."""
+    if len(states) == 1:
+        return states[0]
+    xp = get_array_module(states[0].h)
+    return map_arrays(lambda *fields: xp.concatenate(fields), *states)
+
+
+def write_rows(state, first):
+    """Overwrite the first sequences of ``state``."""
+
+    def write(field, rows):
+        field[: len(rows)] = rows
+        return field
+
+    return map_arrays(write, state, first)

@@ -1,0 +1,102 @@
+"""A whole sequence as one node of Chainer's graph."""
+
+import chainer
+import numpy as np
+from chainer.backends.cuda import get_array_module
+
+from lib import sequence
+from lib.sequence import Parameters
+from lib.sparse_linkage import SparseLink
+from lib.state import State, take_rows
+
+
+class Unroll(chainer.FunctionNode):
+    """(xs, parameters, state) -> (ys, state): T time steps of a DNC, or one where xs is (B, X).
+
+    The state enters and leaves as the nine fields of a :class:`State`, a sparse link as its values
+    alone: the columns are given at construction and stand in ``columns`` afterwards.
+
+    Args:
+        columns: columns of a sparse link (B, N, K), or None where the link is dense.
+        lengths: steps of each sequence of the state, a NumPy array (B,) of ints. Those of the
+            sequences that are not fed, the last ones, are 0.
+    """
+
+    def __init__(self, columns, lengths):
+        super().__init__()
+        self.columns = columns
+        self._lengths = lengths
+
+    def forward(self, inputs):
+        xs, parameters, state = inputs[0], Parameters(*inputs[1:8]), State(*inputs[8:])
+        if self.columns is not None:
+            state = state._replace(link=SparseLink(state.link, self.columns))
+        xs = xs.reshape(-1, *xs.shape[-2:])
+        self._order = descending(self._lengths)
+        active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
+        keep_trace = chainer.config.enable_backprop
+        ys, state, self._trace = sequence.unroll(
+            parameters, *self._sort(xs, state), active, keep_trace
+        )
+        ys, state = self._unsort(ys, state)
+        if keep_trace:
+            self.retain_inputs(range(len(inputs)))
+        if self.columns is not None:
+            self.columns = state.link.columns
+            state = state._replace(link=state.link.values)
+        return (ys.reshape(*inputs[0].shape[:-1], -1), *state)
+
+    def backward(self, indexes, grad_outputs):
+        T, B, _ = self._trace.xs.shape
+        xp = get_array_module(self._trace.xs)
+        shapes = [(T, B, self.inputs[7].shape[0]), *(node.shape for node in self.inputs[8:])]
+        arrays = [
+            xp.zeros(shape, self.inputs[0].dtype) if g is None else g.array.copy()
+            for shape, g in zip(shapes, grad_outputs)
+        ]
+        g_ys, g_state = self._sort(arrays[0].reshape(shapes[0]), State(*arrays[1:]))
+        g_xs, g_parameters, g_state = sequence.unroll_backward(self._trace, g_ys, g_state)
+        g_xs, g_state = self._unsort(g_xs, g_state)
+        g_inputs = (g_xs.reshape(self.inputs[0].shape), *g_parameters, *g_state)
+        g_inputs = tuple(g_inputs[i] for i in indexes)
+        if not chainer.config.enable_backprop:
+            return tuple(chainer.as_variable(g) for g in g_inputs)
+        sources = (*self.get_retained_inputs(), *(g for g in grad_outputs if g is not None))
+        return OnceDifferentiable(g_inputs).apply(sources)
+
+    def _sort(self, steps, state):
+        """Put the longest sequence first: ``steps`` (T, B, ·) and the state."""
+        if self._order is None:
+            return steps, state
+        return steps[:, self._order[: steps.shape[1]]], take_rows(state, self._order)
+
+    def _unsort(self, steps, state):
+        """Undo :meth:`_sort`."""
+        if self._order is None:
+            return steps, state
+        back = self._order.argsort()
+        return steps[:, back[: steps.shape[1]]], take_rows(state, back)
+
+
+def descending(lengths):
+    """The order that sorts ``lengths`` descending, ties as they are; None where they are sorted."""
+    if (lengths[:-1] >= lengths[1:]).all():
+        return None
+    return np.argsort(-lengths, kind="stable")
+
+
+class OnceDifferentiable(chainer.FunctionNode):
+    """Gradients that stand in the graph, so that differentiating them again says it cannot."""
+
+    def __init__(self, gradients):
+        super().__init__()
+        self._gradients = gradients
+
+    def forward(self, inputs):
+        return self._gradients
+
+    def backward(self, indexes, grad_outputs):
+        raise NotImplementedError(
+            "second derivatives of a DNC are not offered: "
+            "call backward() or grad() without enable_double_backprop"
+        )
