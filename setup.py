@@ -1,0 +1,60 @@
+"""Packaging: all metadata stands here; pyproject.toml configures the tools."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TEST = [
+    "hypothesis>=6.100",
+    "matplotlib>=3.7",  # the plots are tested too
+    "pytest>=8.0",
+    "ruff==0.17.6",  # what it asks for changes between versions
+]
+
+setup(
+    name="chainer-dnc",
+    version="1.0.0",
+    description="A Differentiable Neural Computer as a Chainer link, for NumPy and CuPy",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The authors of chainer-dnc",
+    license="MIT",
+    keywords="differentiable neural computer, memory-augmented neural network, chainer, cupy",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.9",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    python_requires=">=3.9",
+    packages=find_packages(include=["lib", "lib.*", "tasks", "tasks.*"]),
+    py_modules=["dnc"],
+    package_data={"lib.kernels": ["*.cu"]},
+    install_requires=[
+        "chainer==7.8.1",  # the last release; building it needs build-constraints.txt
+        "numpy>=1.23",
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        # CuPy 14 brings the CUDA libraries; CuPy 13, the last for Python 3.9, wants a toolkit.
+        "cuda12": [
+            "cupy-cuda12x[ctk]>=14,<15; python_version >= '3.10'",
+            "cupy-cuda12x>=12,<14; python_version < '3.10'",
+        ],
+        "cuda13": [
+            "cupy-cuda13x[ctk]>=14,<15; python_version >= '3.10'",
+            "cupy-cuda13x>=13.6,<14; python_version < '3.10'",
+        ],
+        "fast": ["numba>=0.60"],
+        "plots": ["matplotlib>=3.7"],
+        "test": TEST,
+    },
+)
