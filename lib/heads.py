@@ -20,18 +20,18 @@ def write_weighting_backward(interface, allocated, looked_up, g_weights):
 
 
 def write(memory, weights, erase, vector):
-    """M_t = M_{t-1} ∘ (1 - w eᵀ) + w vᵀ = M_{t-1} + w ∘ (v - M_{t-1} ∘ e).
+    """M_t = M_{t-1} ∘ (1 - w eᵀ) + w vᵀ.
 
     Args:
         memory: M_{t-1} (B, N, W).
         weights: w^w_t (B, N).
-        erase, vector: e_t and v_t (B, W).
+        erase: e_t (B, W).
+        vector: v_t (B, W).
     """
-    new = memory * erase[:, None, :]
-    xp = get_array_module(new)
-    xp.subtract(vector[:, None, :], new, out=new)
-    new *= weights[:, :, None]
-    new += memory
+    new = weights[:, :, None] * -erase[:, None, :]
+    new += 1
+    new *= memory
+    new += weights[:, :, None] * vector[:, None, :]
     return new
 
 

@@ -1,4 +1,4 @@
-"""The interface vector: what the controller says to the memory (Methods, 'Interface parameters')."""
+"""The interface vector: what the controller says to the memory ('Interface parameters')."""
 
 from typing import Any, NamedTuple
 

@@ -50,12 +50,12 @@ def update_link_backward(trace, link, precedence, write_weights, g_link):
 
 
 def forward_weighting(link, read_weights):
-    """f = L w for each read head: (B, N, N), (B, R, N) -> (B, R, N)."""
+    """Return f = L w for each read head: (B, N, N), (B, R, N) -> (B, R, N)."""
     return read_weights @ link.transpose(0, 2, 1)
 
 
 def backward_weighting(link, read_weights):
-    """b = Lᵀ w for each read head: (B, N, N), (B, R, N) -> (B, R, N)."""
+    """Return b = Lᵀ w for each read head: (B, N, N), (B, R, N) -> (B, R, N)."""
     return read_weights @ link
 
 

@@ -30,7 +30,7 @@ class DNC(chainer.Chain):
     ``chainer.links.LSTM``, one time step a call, or on a whole sequence by :meth:`unroll`, which
     gives the same numbers faster. The state is kept between calls; :meth:`reset_state` clears it.
 
-    No parameter's shape depends on N or K: weights trained on a small memory load into a larger one.
+    No parameter's shape depends on N or K: weights trained on a small memory load into a larger.
 
     Args:
         X (int or None): width of the input. None defers it to the first call.

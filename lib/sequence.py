@@ -61,6 +61,8 @@ def unroll(parameters, xs, state, active, keep_trace):
         if n < len(state.h):
             finished.append(take_rows(state, slice(n, None)))
             state, scales = take_rows(state, slice(n)), scales[:n]
+        if n == 0:
+            break
         z = projected[t, :n]
         z += state.read_vectors @ p.upward_W[:, X:].T
         z += state.h @ p.lateral_W.T
@@ -100,7 +102,7 @@ def unroll_backward(trace, g_ys, g_state):
     g_out = xp.zeros((T, B, len(p.linear_b)), g_ys.dtype)
     g_out[:, :, : g_ys.shape[2]] = g_ys
     g_z = xp.zeros((T, B, len(p.upward_b)), g_ys.dtype)
-    for t in reversed(range(T)):
+    for t in reversed(range(len(trace.steps))):
         n = trace.active[t]
         g = take_rows(g_state, slice(n))
         g = step_backward(p, trace.steps[t], g, g_out[t, :n], g_reads[t, :n], g_z[t, :n])
@@ -152,7 +154,7 @@ def product_over_steps(g, inputs):
 
 
 def affine(x, W, b):
-    """x Wᵀ + b over all steps at once: (T, B, I) -> (T, B, O)."""
+    """Return x Wᵀ + b over all steps at once: (T, B, I) -> (T, B, O)."""
     T, B, _ = x.shape
     y = x.reshape(T * B, -1) @ W.T
     y += b

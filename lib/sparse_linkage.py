@@ -1,9 +1,9 @@
 """The top-K sparse link matrix: ``lib.linkage`` with K entries kept per row.
 
 The paper's sparse link matrix (Methods, 'Sparse link matrix') in a form that keeps its bounds: the
-outer product of a step is formed on the K highest entries of w^w and of p_{t-1} alone, unscaled, and
-each row then keeps its K highest entries. Every entry lies between 0 and that of the dense matrix.
-With N locations a step takes O(N log N) time and O(N·K) memory; no N×N array exists.
+outer product of a step is formed on the K highest entries of w^w and of p_{t-1} alone, unscaled,
+and each row then keeps its K highest entries. Every entry lies between 0 and that of the dense
+matrix. With N locations a step takes O(N log N) time and O(N·K) memory; no N×N array exists.
 """
 
 from typing import Any, NamedTuple
@@ -150,13 +150,13 @@ def scatter_columns(columns, values):
 
 
 def forward_weighting(link, read_weights):
-    """f = L̂ w for each read head (B, R, N)."""
+    """Return f = L̂ w for each read head (B, R, N)."""
     xp = get_array_module(read_weights)
     return xp.einsum("bnk,brnk->brn", link.values, gather_columns(link.columns, read_weights))
 
 
 def backward_weighting(link, read_weights):
-    """b = L̂ᵀ w for each read head (B, R, N)."""
+    """Return b = L̂ᵀ w for each read head (B, R, N)."""
     B, R, N = read_weights.shape
     products = link.values[:, None] * read_weights[:, :, :, None]
     index = flat_index(repeat_for_heads(link.columns, R), N)

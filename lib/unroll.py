@@ -28,6 +28,7 @@ class Unroll(chainer.FunctionNode):
         self._lengths = lengths
 
     def forward(self, inputs):
+        """Run the sequence, on arrays; see :func:`lib.sequence.unroll`."""
         xs, parameters, state = inputs[0], Parameters(*inputs[1:8]), State(*inputs[8:])
         if self.columns is not None:
             state = state._replace(link=SparseLink(state.link, self.columns))
@@ -47,6 +48,7 @@ class Unroll(chainer.FunctionNode):
         return (ys.reshape(*inputs[0].shape[:-1], -1), *state)
 
     def backward(self, indexes, grad_outputs):
+        """Gradients of the inputs named; absent gradients of outputs are zero."""
         T, B, _ = self._trace.xs.shape
         xp = get_array_module(self._trace.xs)
         shapes = [(T, B, self.inputs[7].shape[0]), *(node.shape for node in self.inputs[8:])]
@@ -93,9 +95,11 @@ class OnceDifferentiable(chainer.FunctionNode):
         self._gradients = gradients
 
     def forward(self, inputs):
+        """Hand on the gradients."""
         return self._gradients
 
     def backward(self, indexes, grad_outputs):
+        """Refuse."""
         raise NotImplementedError(
             "second derivatives of a DNC are not offered: "
             "call backward() or grad() without enable_double_backprop"
