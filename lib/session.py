@@ -1,0 +1,82 @@
+"""One training run from its start, or from a snapshot, to its end or to an interruption."""
+
+from lib import training
+from lib.reports import Reports
+
+
+class TrainingFailedError(Exception):
+    """Training cannot go on; says why and which snapshot is the last good one."""
+
+
+class Session:
+    """Trainer, reports and snapshots of a run.
+
+    Args:
+        model: with `reset_state()` and `unroll(xs, lengths)`.
+        sample: called with rng, returns a batch, see `training.SequenceUpdater`.
+        rng: numpy.random.Generator.
+        settings: the run's configuration, saved in its snapshots; `iterations`, `lr`,
+            `log_interval` and `snapshot_interval` are used here.
+        folder, name: where the run's files go, and what their names begin with.
+        show: text of a sample, see `reports.Reports`.
+        interrupt: an `interrupt.Interrupt`.
+
+    Attributes:
+        parts: what a snapshot holds, by name; to be loaded before `run`.
+    """
+
+    def __init__(self, model, sample, rng, settings, folder, name, show, interrupt):
+        iterations = settings["iterations"]
+        optimizer = training.make_optimizer(model, settings["lr"])
+        self._updater = training.SequenceUpdater(optimizer, sample, rng)
+        self._trainer = training.make_trainer(self._updater, iterations, interrupt, folder)
+        interval = settings["log_interval"]
+        self._reports = Reports(self._trainer, iterations, interval, name, show)
+        self._iterations = iterations
+        self.parts = {"model": model, "optimizer": optimizer, "trainer": self._trainer}
+        self._saver = training.Saver(
+            folder, name, self.parts, settings, settings["snapshot_interval"]
+        )
+
+    @property
+    def iteration(self):
+        """Number of iterations done."""
+        return self._updater.iteration
+
+    @property
+    def finished(self):
+        """Whether all iterations are done."""
+        return self.iteration >= self._iterations
+
+    def run(self, resumed_from=None):
+        """Train to the end, or until the interrupt has its signal, and save.
+
+        Args:
+            resumed_from: path of the snapshot that was loaded, if one was.
+
+        Returns:
+            Path of the last snapshot; None if there was not one iteration.
+
+        Raises:
+            TrainingFailedError: the loss or a weight is not finite, memory ran out, or a file
+                could not be written. The last snapshot is as it was.
+        """
+        self._saver.path = resumed_from
+        self._trainer.extend(self._saver)
+        try:
+            training.run(self._trainer)
+            if self.iteration > 0:  # before, Adam has no state to save
+                self._saver(self._trainer)
+            self._reports.finish(self._trainer, self.finished)
+        except (training.DivergedError, MemoryError, OSError) as error:
+            raise TrainingFailedError(self._failure(error)) from error
+        return self._saver.path
+
+    def _failure(self, error):
+        kept = f"the last good snapshot is {self._saver.path}" if self._saver.path else (
+            "there is no snapshot yet"
+        )  # fmt: skip
+        if isinstance(error, training.DivergedError):
+            return f"training has diverged: {error}; {kept}; a smaller --lr may help"
+        what = "out of memory" if isinstance(error, MemoryError) else "a file cannot be written"
+        return f"training stopped after iteration {self.iteration}, {what}: {error}; {kept}"

@@ -1,0 +1,155 @@
+"""Snapshots of a training run: NumPy .npz files, written whole or not at all, read without pickle.
+
+A snapshot holds the entries `model/…`, `optimizer/…` and `trainer/…` as Chainer serialises them,
+`config` (JSON) and `entries` (JSON: the names of all others, so that a missing one is noticed).
+"""
+
+import contextlib
+import json
+import os
+import re
+import warnings
+
+import numpy as np
+from chainer.serializers import DictionarySerializer, NpzDeserializer
+
+
+class DamagedSnapshotError(Exception):
+    """A file that is not a whole snapshot."""
+
+
+def write_atomically(path, write):
+    """Write a file so that a crash at any moment leaves either the old one whole or the new one.
+
+    Args:
+        path: where the file will be.
+        write: called with a binary file to write to.
+    """
+    # Within the same folder, as only a move inside one file system is atomic.
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(os.path.dirname(path) or ".")
+
+
+def _sync_folder(folder):
+    """Have the new name itself on the disk; only POSIX systems open folders."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_json(path, value):
+    """Write a JSON file, atomically."""
+    text = json.dumps(value, indent=2) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def save(path, parts, config):
+    """Write a snapshot.
+
+    Args:
+        path: of the .npz file.
+        parts: dictionary of objects that Chainer can serialise, by the name of their entries.
+        config: what JSON can hold.
+
+    Raises:
+        OSError: the file cannot be written; one that was there before is still whole.
+    """
+    serializer = DictionarySerializer()
+    for name, part in parts.items():
+        part.serialize(serializer[name])
+    arrays = {name: np.asarray(value) for name, value in serializer.target.items()}
+    arrays["config"] = np.asarray(json.dumps(config))
+    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+    if objects:
+        raise TypeError(f"cannot be saved without pickle: {', '.join(objects)}")
+    arrays["entries"] = np.asarray(json.dumps(sorted(arrays)))
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+class Snapshot:
+    """A snapshot read from a file.
+
+    Attributes:
+        path: of the file.
+        config: what was saved as such.
+    """
+
+    def __init__(self, path):
+        """Read the whole file, and with it all checksums; DamagedSnapshotError if that fails."""
+        self.path = path
+        # What NumPy and zipfile raise on damaged files is of a dozen kinds, and not documented.
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
+                self._arrays = {name: npz[name] for name in npz.files}
+            entries = set(json.loads(str(self._arrays.pop("entries"))))
+            self.config = dict(json.loads(str(self._arrays["config"])))
+        except Exception as error:
+            raise DamagedSnapshotError(_reason(error)) from error
+        missing = sorted(entries - set(self._arrays))
+        if missing:
+            raise DamagedSnapshotError(f"entries are missing: {', '.join(missing)}")
+
+    def load(self, parts):
+        """Bring objects into the saved state; they are of no use after a DamagedSnapshotError.
+
+        Args:
+            parts: as for `save`, or some of them.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # some of Chainer's objects only warn
+                for name, part in parts.items():
+                    part.serialize(NpzDeserializer(self._arrays, f"{name}/"))
+        except (KeyError, TypeError, ValueError, Warning) as error:
+            raise DamagedSnapshotError(_reason(error)) from error
+
+
+def _reason(error):
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def snapshot_path(folder, name, iteration):
+    """The path of a run's snapshot."""
+    return os.path.join(folder, f"{name}_iter_{iteration}.npz")
+
+
+def find_snapshots(folder, name):
+    """Paths of a run's snapshots, that of the highest iteration first, whole or damaged."""
+    pattern = re.compile(rf"{re.escape(name)}_iter_(\d+)\.npz")
+    files = os.listdir(folder) if os.path.isdir(folder) else []
+    found = ((pattern.fullmatch(file), file) for file in files)
+    by_iteration = sorted(((int(match[1]), file) for match, file in found if match), reverse=True)
+    return [os.path.join(folder, file) for _, file in by_iteration]
+
+
+def use_newest(folder, name, use, report):
+    """Hand the newest whole snapshot of a run to `use`, and return what that returns.
+
+    Args:
+        folder: of the run.
+        name: of the run.
+        use: called with a Snapshot; where it raises DamagedSnapshotError the one before is tried.
+        report: called with a line for each damaged snapshot.
+
+    Returns:
+        None if no snapshot is whole.
+    """
+    for path in find_snapshots(folder, name):
+        try:
+            return use(Snapshot(path))
+        except DamagedSnapshotError as error:
+            report(f"Damaged snapshot {path} is left out: {error}")
+    return None
