@@ -2,9 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from chainer.backends.cuda import get_array_module
-
-from lib.sorting import gather, stable_argsort, unsort
+from lib.arrays import module_of
+from lib.sorting import gather, scatter, stable_argsort
 
 
 def retention(free_gates, read_weights):
@@ -22,7 +21,7 @@ def retention_backward(free_gates, read_weights, g_retention):
 
 def product_of_others(x):
     """Π_{j≠i} x[:, j] for x (B, R, N), without a division: factors may be 0."""
-    xp = get_array_module(x)
+    xp = module_of(x)
     before, after = xp.ones_like(x), xp.ones_like(x)
     xp.cumprod(x[:, :-1], axis=1, out=before[:, 1:])
     xp.cumprod(x[:, :0:-1], axis=1, out=after[:, -2::-1])
@@ -61,7 +60,7 @@ def allocation(usage):
     order = stable_argsort(usage)
     usage = gather(usage, order)
     products = exclusive_products(usage)
-    weights = unsort((1 - usage) * products, order)
+    weights = scatter((1 - usage) * products, order, usage.shape[1])
     return weights, AllocationTrace(order, usage, products)
 
 
@@ -78,12 +77,12 @@ def allocation_backward(trace, g_weights):
     g_usage /= usage + (usage == 0)
     g_usage[:, 0] = ((g * (1 - usage))[:, 1:] * exclusive_products(usage[:, 1:])).sum(axis=1)
     g_usage -= products * g
-    return unsort(g_usage, trace.order)
+    return scatter(g_usage, trace.order, usage.shape[1])
 
 
 def exclusive_products(x):
     """Π_{i<j} x_i along the last axis of x (B, N)."""
-    xp = get_array_module(x)
+    xp = module_of(x)
     products = xp.ones_like(x)
     xp.cumprod(x[:, :-1], axis=1, out=products[:, 1:])
     return products
@@ -91,7 +90,7 @@ def exclusive_products(x):
 
 def sums_after(x):
     """Σ_{j>k} x_j along the last axis of x (B, N)."""
-    xp = get_array_module(x)
+    xp = module_of(x)
     sums = xp.zeros_like(x)
     xp.cumsum(x[:, :0:-1], axis=1, out=sums[:, -2::-1])
     return sums

@@ -2,9 +2,12 @@
 
 from typing import Any, NamedTuple
 
-from chainer.backends.cuda import get_array_module
+import numpy as np
 
 from lib.activations import softmax, softmax_backward
+from lib.arrays import module_of
+
+SMALLEST_NORMAL = {char: np.finfo(char).tiny for char in "fd"}
 
 
 class ContentTrace(NamedTuple):
@@ -22,10 +25,10 @@ def inverse_norms(vectors):
     A vector whose squared length is below the smallest normal number counts as zero: there the
     division would be noise.
     """
-    xp = get_array_module(vectors)
+    xp = module_of(vectors)
     squared = xp.einsum("...w,...w->...", vectors, vectors)
-    tiny = xp.finfo(vectors.dtype).tiny
-    return (squared >= tiny) / xp.sqrt(xp.maximum(squared, tiny))
+    squared[squared < SMALLEST_NORMAL[squared.dtype.char]] = xp.inf
+    return 1 / xp.sqrt(squared)
 
 
 def content_weighting(memory, row_scales, keys, strengths):

@@ -1,6 +1,6 @@
 """What the write head and the read heads do with the memory (Methods, 'Writing', 'Reading')."""
 
-from chainer.backends.cuda import get_array_module
+from lib.arrays import module_of
 
 
 def write_weighting(interface, allocated, looked_up):
@@ -41,7 +41,7 @@ def write_backward(memory, weights, erase, vector, g_memory):
     g_weights = (g_memory @ vector[:, :, None] - g_erased @ erase[:, :, None])[:, :, 0]
     g_erase = -(weights[:, None, :] @ g_erased)[:, 0]
     g_vector = (weights[:, None, :] @ g_memory)[:, 0]
-    erased = get_array_module(memory).multiply(weights[:, :, None], erase[:, None, :], out=g_erased)
+    erased = module_of(memory).multiply(weights[:, :, None], erase[:, None, :], out=g_erased)
     erased *= g_memory
     g_memory -= erased
     return g_memory, g_weights, g_erase, g_vector
@@ -57,7 +57,7 @@ def read_weighting(modes, backward, recalled, forward):
 
 def read_weighting_backward(modes, backward, recalled, forward, g_weights):
     """Gradients of π (B, R, 3), b, c and f (B, R, N)."""
-    xp = get_array_module(modes)
+    xp = module_of(modes)
     sources = (backward, recalled, forward)
     g_modes = xp.stack([(g_weights * source).sum(axis=2) for source in sources], axis=2)
     return (g_modes, *(modes[:, :, m, None] * g_weights for m in range(3)))

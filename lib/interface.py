@@ -1,8 +1,8 @@
 """The interface vector: what the controller says to the memory ('Interface parameters')."""
 
+from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
-
-from chainer.backends.cuda import get_array_module
 
 from lib.activations import (
     oneplus,
@@ -12,6 +12,7 @@ from lib.activations import (
     softmax,
     softmax_backward,
 )
+from lib.arrays import module_of
 
 
 class Interface(NamedTuple):
@@ -38,35 +39,42 @@ def size(W, R):
     return W * R + 3 * W + 5 * R + 3
 
 
-def split(xi, W, R):
-    """Views of ξ (B, size) as the fields of an :class:`Interface`, not yet activated."""
-    B = len(xi)
-    ends = []
-    end = 0
-    for width in (R * W, R, W, 1, W, W, R, 1, 1, 3 * R):
-        ends.append(slice(end, end + width))
-        end += width
-    read_keys, read_strengths, write_key, *middle, read_modes = (xi[:, s] for s in ends)
-    return Interface(
-        read_keys.reshape(B, R, W),
-        read_strengths,
-        write_key.reshape(B, 1, W),
-        *middle,
-        read_modes.reshape(B, R, 3),
+@cache
+def layout(W, R):
+    """An :class:`Interface` of the slices of ξ in which its fields stand."""
+    widths = Interface(
+        read_keys=R * W,
+        read_strengths=R,
+        write_key=W,
+        write_strength=1,
+        erase=W,
+        write_vector=W,
+        free_gates=R,
+        allocation_gate=1,
+        write_gate=1,
+        read_modes=3 * R,
     )
+    ends = list(accumulate(widths))
+    return Interface(*(slice(end - width, end) for end, width in zip(ends, widths)))
 
 
 def parse(xi, W, R):
     """The interface vector ξ (B, size) as an :class:`Interface`."""
-    raw = split(xi, W, R)
-    return raw._replace(
-        read_strengths=oneplus(raw.read_strengths),
-        write_strength=oneplus(raw.write_strength),
-        erase=sigmoid(raw.erase),
-        free_gates=sigmoid(raw.free_gates),
-        allocation_gate=sigmoid(raw.allocation_gate),
-        write_gate=sigmoid(raw.write_gate),
-        read_modes=softmax(raw.read_modes),
+    B, at = len(xi), layout(W, R)
+    # One call a function: what stands between the strengths, and between the gates, goes along.
+    strengths = oneplus(xi[:, at.read_strengths.start : at.write_strength.stop])
+    gates = sigmoid(xi[:, at.erase.start : at.write_gate.stop])
+    return Interface(
+        read_keys=xi[:, at.read_keys].reshape(B, R, W),
+        read_strengths=strengths[:, :R],
+        write_key=xi[:, at.write_key].reshape(B, 1, W),
+        write_strength=strengths[:, -1:],
+        erase=gates[:, :W],
+        write_vector=xi[:, at.write_vector],
+        free_gates=gates[:, 2 * W : -2],
+        allocation_gate=gates[:, -2:-1],
+        write_gate=gates[:, -1:],
+        read_modes=softmax(xi[:, at.read_modes].reshape(B, R, 3)),
     )
 
 
@@ -82,5 +90,5 @@ def parse_backward(interface, g):
         write_gate=sigmoid_backward(interface.write_gate, g.write_gate),
         read_modes=softmax_backward(interface.read_modes, g.read_modes),
     )
-    xp = get_array_module(interface.erase)
+    xp = module_of(interface.erase)
     return xp.concatenate([part.reshape(B, -1) for part in parts], axis=1)

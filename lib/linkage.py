@@ -4,7 +4,7 @@
 L (B, N, N) has at [b, i, j] the degree to which location i was written right after location j.
 """
 
-from chainer.backends.cuda import get_array_module
+from lib.arrays import module_of
 
 
 def update_precedence(precedence, write_weights):
@@ -67,5 +67,5 @@ def add_outer(g_link, link, rows, columns):
 def clear_diagonal(x):
     """Set x[b, i, i] to 0."""
     N = x.shape[-1]
-    index = get_array_module(x).arange(N)
+    index = module_of(x).arange(N)
     x[:, index, index] = 0

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from chainer.backends.cuda import get_array_module
+from lib.arrays import module_of
 
 
 class CellTrace(NamedTuple):
@@ -23,7 +23,7 @@ def cell(c, z):
     Returns:
         c_t and h_t (B, H), and a :class:`CellTrace`.
     """
-    xp = get_array_module(z)
+    xp = module_of(z)
     # a = tanh(z), the others σ(z) = (1 + tanh(z/2)) / 2: one tanh for all four.
     scale = xp.array([1, 0.5, 0.5, 0.5], z.dtype)
     gates = xp.tanh(z.reshape(*c.shape, 4) * scale)
@@ -39,7 +39,7 @@ def cell_backward(trace, g_c, g_h):
     """Gradients of c_{t-1} (B, H) and of z (B, 4H), from those of c_t and h_t."""
     a, i, f, o = (trace.gates[:, :, g] for g in range(4))
     g_new = g_c + g_h * o * (1 - trace.squashed**2)
-    g_z = get_array_module(g_c).empty_like(trace.gates)
+    g_z = module_of(g_c).empty_like(trace.gates)
     g_z[:, :, 0] = g_new * i * (1 - a**2)
     g_z[:, :, 1] = g_new * a * i * (1 - i)
     g_z[:, :, 2] = g_new * trace.before * f * (1 - f)

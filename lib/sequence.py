@@ -5,9 +5,8 @@ T time, B batch, X input width, Y output width, H controller units, R read heads
 
 from typing import Any, NamedTuple
 
-from chainer.backends.cuda import get_array_module
-
 from lib import content, lstm, memory
+from lib.arrays import module_of
 from lib.memory import MemoryState
 from lib.state import State, map_arrays, take_rows
 
@@ -53,7 +52,7 @@ def unroll(parameters, xs, state, active, keep_trace):
     T, B, X = xs.shape
     Y = len(p.read_out_b)
     projected = affine(xs, p.upward_W[:, :X], p.upward_b)
-    nus = get_array_module(xs).zeros((T, B, Y), xs.dtype)
+    nus = module_of(xs).zeros((T, B, Y), xs.dtype)
     hs, reads = start_history(state.h, T, B), start_history(state.read_vectors, T, B)
     finished, steps = [], []
     scales = content.inverse_norms(state.memory)
@@ -96,7 +95,7 @@ def unroll_backward(trace, g_ys, g_state):
     """
     p = trace.parameters
     T, B, X = trace.xs.shape
-    xp = get_array_module(g_ys)
+    xp = module_of(g_ys)
     clear_inactive(g_ys, trace.active)
     g_reads = g_ys @ p.read_out_W
     g_out = xp.zeros((T, B, len(p.linear_b)), g_ys.dtype)
@@ -134,7 +133,7 @@ def step_backward(p, step_trace, g, g_out, g_reads, g_z):
 
 def parameter_gradients(trace, g_ys, g_out, g_z):
     """Gradients of the parameters, each one product over all steps and sequences."""
-    xp = get_array_module(g_ys)
+    xp = module_of(g_ys)
     hs, reads = trace.hs, trace.reads
     inputs = xp.concatenate([trace.xs, reads[:-1]], axis=2)
     return Parameters(
@@ -163,7 +162,7 @@ def affine(x, W, b):
 
 def start_history(first, T, B):
     """Room for T + 1 steps of a vector (·, D), zero but for the first of its B sequences."""
-    history = get_array_module(first).zeros((T + 1, B, first.shape[1]), first.dtype)
+    history = module_of(first).zeros((T + 1, B, first.shape[1]), first.dtype)
     history[0] = first[:B]
     return history
 
@@ -178,7 +177,7 @@ def join_rows(states):
     """One state of the sequences of several."""
     if len(states) == 1:
         return states[0]
-    xp = get_array_module(states[0].h)
+    xp = module_of(states[0].h)
     return map_arrays(lambda *fields: xp.concatenate(fields), *states)
 
 

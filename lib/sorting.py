@@ -1,11 +1,11 @@
-"""Sorting with a fixed rule for ties: the lower location comes first."""
+"""Sorting with a fixed rule for ties (the lower location comes first), and picking by index."""
 
-from chainer.backends.cuda import get_array_module
+from lib.arrays import module_of
 
 
 def stable_argsort(x):
     """Indices that sort the last axis ascending, ties by the lower index."""
-    xp = get_array_module(x)
+    xp = module_of(x)
     # CuPy's sort is always stable, and its older versions do not take `kind`.
     return xp.argsort(x, axis=-1) if xp.__name__ == "cupy" else x.argsort(axis=-1, kind="stable")
 
@@ -15,27 +15,28 @@ def top_k(x, k):
     return stable_argsort(-x)[..., :k]
 
 
-def gather(x, index):
-    """x[b, index[b, ...]] for x (B, N) and index (B, ...)."""
-    B, N = x.shape
-    return x.reshape(B * N)[flat_index(index, N)]
-
-
 def flat_index(index, N):
-    """Index (B, ...) into rows of N as an index into the flattened (B·N) array."""
-    xp = get_array_module(index)
-    offset = xp.arange(len(index), dtype=xp.intp) * N
+    """Index (B, ...) into each of B rows of length N as an index into all rows laid end to end."""
+    if len(index) == 1:
+        return index
+    xp = module_of(index)
+    offset = xp.arange(0, len(index) * N, N)
     return index + offset.reshape((-1,) + (1,) * (index.ndim - 1))
 
 
-def unsort(sorted_x, order):
-    """The inverse of ``gather(x, order)`` for a permutation ``order`` (B, N) of each row."""
-    x = get_array_module(sorted_x).empty_like(sorted_x)
-    x.reshape(-1)[flat_index(order, order.shape[1])] = sorted_x
+def gather(x, index):
+    """x[b, index[b, ...]] for x (B, N) and index (B, ...)."""
+    return x.reshape(-1).take(flat_index(index, x.shape[1]))
+
+
+def scatter(values, index, N):
+    """The rows (B, N) that are zero but for x[b, index[b, m]] = values[b, m], all (B, M)."""
+    x = module_of(values).zeros((len(values), N), values.dtype)
+    x.reshape(-1)[flat_index(index, N)] = values
     return x
 
 
 def scatter_add(values, index, size):
-    """Sums of values (M,) that share an entry of index (M,), as an array (size,)."""
-    xp = get_array_module(values)
-    return xp.bincount(index, weights=values, minlength=size).astype(values.dtype)
+    """Sums of ``values`` that share an entry of ``index``, of one shape, as an array (size,)."""
+    sums = module_of(values).bincount(index.ravel(), values.ravel(), size)
+    return sums.astype(values.dtype)

@@ -8,9 +8,8 @@ matrix. With N locations a step takes O(N log N) time and O(N·K) memory; no N×
 
 from typing import Any, NamedTuple
 
-from chainer.backends.cuda import get_array_module
-
-from lib.sorting import flat_index, gather, scatter_add, stable_argsort, top_k
+from lib.arrays import module_of
+from lib.sorting import flat_index, gather, scatter, scatter_add, stable_argsort, top_k
 
 
 class SparseLink(NamedTuple):
@@ -25,8 +24,9 @@ class LinkTrace(NamedTuple):
 
     rows: Any  # S (B, K), the highest entries of w^w_t
     columns: Any  # Q (B, K), the highest entries of p_{t-1}
-    matches: Any  # (B, K, K, K): is old entry k of row s in column Q[q]?
-    kept: Any  # (B, K, K): of the candidates of row s, which became its entries
+    by_column: Any  # (B·K, 3K): the candidates of each row in S by ascending column
+    repeated: Any  # (B·K, 3K - 1): of these, is the next one in the same column?
+    kept: Any  # (B·K, K): which of these became the entries of the row
 
 
 def first_columns(shape, xp):
@@ -40,7 +40,7 @@ def settle_columns(values, columns):
     Raises:
         ValueError: a row that is not zero has a column twice.
     """
-    xp = get_array_module(columns)
+    xp = module_of(columns)
     in_order = xp.sort(columns, axis=2)
     repeated = (in_order[:, :, 1:] == in_order[:, :, :-1]).any(axis=2)
     if (repeated & (values != 0).any(axis=2)).any():
@@ -62,27 +62,28 @@ def update_link(link, precedence, write_weights):
     Returns:
         L̂_t and a :class:`LinkTrace`.
     """
-    xp = get_array_module(write_weights)
-    K = link.columns.shape[2]
+    B, N, K = link.columns.shape
     S, Q = top_k(write_weights, K), top_k(precedence, K)
-    batch = xp.arange(len(S))[:, None]
+    rows = flat_index(S, N).ravel()
     values = link.values * decay(link, write_weights)
     columns = link.columns.copy()
-    matches = columns[batch, S][:, :, :, None] == Q[:, None, None, :]
+    flat_values, flat_columns = values.reshape(B * N, K), columns.reshape(B * N, K)
     added = outer_product(S, Q, write_weights, precedence)
-    candidates = list_candidates(values[batch, S], columns[batch, S], Q, added, matches)
-    kept = select(*candidates, K)
-    values[batch, S] = xp.take_along_axis(candidates[0], kept, axis=2)
-    columns[batch, S] = xp.take_along_axis(candidates[1], kept, axis=2)
-    return SparseLink(values, columns), LinkTrace(S, Q, matches, kept)
+    candidates = list_candidates(flat_values[rows], flat_columns[rows], Q, added)
+    flat_values[rows], flat_columns[rows], selection = select(*candidates)
+    return SparseLink(values, columns), LinkTrace(S, Q, *selection)
 
 
 def decay(link, write_weights):
     """1 - w[i] - w[j] at the entries of the link (B, N, K), 0 on the diagonal."""
-    xp = get_array_module(write_weights)
     kept = (1 - write_weights)[:, :, None] - gather(write_weights, link.columns)
-    kept *= link.columns != xp.arange(write_weights.shape[1], dtype="int32")[:, None]
+    kept *= off_diagonal(link.columns)
     return kept
+
+
+def off_diagonal(columns):
+    """Which entries (B, N, K) stand outside the diagonal."""
+    return columns != module_of(columns).arange(columns.shape[1], dtype="int32")[:, None]
 
 
 def outer_product(S, Q, write_weights, precedence):
@@ -92,31 +93,50 @@ def outer_product(S, Q, write_weights, precedence):
     return product
 
 
-def list_candidates(values, columns, Q, added, matches):
-    """Values and columns (B, K, 3K) from which each row in S selects.
+def list_candidates(values, columns, Q, added):
+    """Values and columns (B·K, 3K) from which each row in S selects.
 
-    They are its old entries, then the columns in Q, then the lowest columns, whose zeros fill a row
-    with fewer than K entries above 0. What stands twice is -inf the second time.
+    They are its old entries, then the outer product, then the lowest columns, whose zeros fill a
+    row with fewer than K entries above 0.
     """
-    xp = get_array_module(values)
-    K = values.shape[2]
-    lowest = xp.arange(K, dtype="int32")
-    values = values + (matches * added[:, :, None, :]).sum(axis=3)
-    added = xp.where(matches.any(axis=2), -xp.inf, added)
-    in_row = (columns[:, :, :, None] == lowest).any(axis=2)
-    listed = in_row | (Q[:, :, None] == lowest).any(axis=1)[:, None, :]
-    zeros = xp.where(listed, -xp.inf, xp.zeros_like(added))
-    Q = xp.broadcast_to(Q[:, None, :].astype("int32"), columns.shape)
-    lowest = xp.broadcast_to(lowest, columns.shape)
-    return xp.concatenate([values, added, zeros], 2), xp.concatenate([columns, Q, lowest], 2)
+    xp = module_of(values)
+    B, K = Q.shape
+    all_values = xp.zeros((B * K, 3 * K), values.dtype)
+    all_values[:, :K] = values
+    all_values[:, K : 2 * K] = added.reshape(B * K, K)
+    all_columns = xp.empty((B, K, 3 * K), columns.dtype)
+    all_columns[:, :, :K] = columns.reshape(B, K, K)
+    all_columns[:, :, K : 2 * K] = Q[:, None, :]
+    all_columns[:, :, 2 * K :] = xp.arange(K)
+    return all_values, all_columns.reshape(B * K, 3 * K)
 
 
-def select(values, columns, K):
-    """Indices (B, K, K) of the K highest candidates of each row, ties by the lower column."""
-    xp = get_array_module(values)
+def select(values, columns):
+    """The K highest of 3K candidates of each row, ties by the lower column.
+
+    Candidates of one column are one entry, the sum of their values. There are at most three, the
+    last of them a zero.
+
+    Returns:
+        Values and columns (rows, K), and what of a :class:`LinkTrace` tells where they come from.
+    """
+    xp = module_of(values)
+    K = values.shape[1] // 3
     by_column = stable_argsort(columns)
-    by_value = top_k(xp.take_along_axis(values, by_column, axis=2), K)
-    return xp.take_along_axis(by_column, by_value, axis=2)
+    values, columns = gather(values, by_column), gather(columns, by_column)
+    repeated = columns[:, 1:] == columns[:, :-1]
+    values[:, :-1] += repeated * values[:, 1:]
+    values[:, 1:][repeated] = -xp.inf
+    kept = top_k(values, K)
+    return gather(values, kept), gather(columns, kept), (by_column, repeated, kept)
+
+
+def select_backward(by_column, repeated, kept, g_values):
+    """Gradient of the candidates' values (rows, 3K) from that of the entries kept (rows, K)."""
+    size = by_column.shape[1]
+    g = scatter(g_values, kept, size)
+    g[:, 1:] += repeated * g[:, :-1]
+    return scatter(g, by_column, size)
 
 
 def update_link_backward(trace, link, precedence, write_weights, g_values):
@@ -124,58 +144,56 @@ def update_link_backward(trace, link, precedence, write_weights, g_values):
 
     Overwrites ``g_values``, the gradient of the values of L̂_t.
     """
-    xp = get_array_module(write_weights)
-    S, Q, matches, kept = trace
-    B, K = S.shape
-    batch = xp.arange(B)[:, None]
-    g_candidates = xp.zeros((B, K, 3 * K), g_values.dtype)
-    g_candidates[batch[:, :, None], xp.arange(K)[:, None], kept] = g_values[batch, S]
-    g_values[batch, S] = g_old = g_candidates[:, :, :K]
-    g_added = g_candidates[:, :, K : 2 * K] + (matches * g_old[:, :, :, None]).sum(axis=2)
+    S, Q, *selection = trace
+    B, N, K = link.columns.shape
+    rows = flat_index(S, N).ravel()
+    flat_values = g_values.reshape(B * N, K)
+    g_candidates = select_backward(*selection, flat_values[rows])
+    flat_values[rows] = g_candidates[:, :K]
+    g_added = g_candidates[:, K : 2 * K].reshape(B, K, K)
     g_added *= S[:, :, None] != Q[:, None, :]
     g_kept = g_values * link.values
-    g_kept *= link.columns != xp.arange(write_weights.shape[1], dtype="int32")[:, None]
-    g_write_weights = -g_kept.sum(axis=2) - scatter_columns(link.columns, g_kept)
-    g_write_weights[batch, S] += (g_added * gather(precedence, Q)[:, None, :]).sum(axis=2)
-    g_precedence = xp.zeros_like(precedence)
-    g_precedence[batch, Q] = (g_added * gather(write_weights, S)[:, :, None]).sum(axis=1)
+    g_kept *= off_diagonal(link.columns)
+    g_write_weights = -g_kept.sum(axis=2)
+    g_write_weights -= scatter_columns(link.columns, g_kept)
+    g_write_weights.reshape(-1)[rows] += (
+        (g_added * gather(precedence, Q)[:, None, :]).sum(2).ravel()
+    )
+    g_previous = (g_added * gather(write_weights, S)[:, :, None]).sum(axis=1)
     g_values *= decay(link, write_weights)
-    return g_values, g_precedence, g_write_weights
+    return g_values, scatter(g_previous, Q, N), g_write_weights
 
 
 def scatter_columns(columns, values):
     """Σ over the entries in column j of values (B, N, K), as (B, N)."""
     B, N, _ = columns.shape
-    return scatter_add(values.ravel(), flat_index(columns, N).ravel(), B * N).reshape(B, N)
+    return scatter_add(values, flat_index(columns, N), B * N).reshape(B, N)
 
 
 def forward_weighting(link, read_weights):
     """Return f = L̂ w for each read head (B, R, N)."""
-    xp = get_array_module(read_weights)
-    return xp.einsum("bnk,brnk->brn", link.values, gather_columns(link.columns, read_weights))
+    xp = module_of(read_weights)
+    f = xp.einsum("bnk,bnkr->bnr", link.values, gather_columns(link.columns, read_weights))
+    return xp.ascontiguousarray(f.transpose(0, 2, 1))
 
 
 def backward_weighting(link, read_weights):
     """Return b = L̂ᵀ w for each read head (B, R, N)."""
+    xp = module_of(read_weights)
     B, R, N = read_weights.shape
     products = link.values[:, None] * read_weights[:, :, :, None]
-    index = flat_index(repeat_for_heads(link.columns, R), N)
-    return scatter_add(products.ravel(), index.ravel(), B * R * N).reshape(B, R, N)
+    index = link.columns[:, None] + xp.arange(0, B * R * N, N).reshape(B, R, 1, 1)
+    return scatter_add(products, index, B * R * N).reshape(B, R, N)
 
 
 def add_outer(g_values, link, rows, columns):
     """g_values[i,k] += Σ_r rows[r,i] columns[r,j] with j the column of entry (i, k)."""
-    xp = get_array_module(rows)
-    g_values += xp.einsum("brn,brnk->bnk", rows, gather_columns(link.columns, columns))
+    entries = gather_columns(link.columns, columns)
+    g_values += module_of(rows).einsum("brn,bnkr->bnk", rows, entries)
 
 
 def gather_columns(columns, x):
-    """x[r, j] at the column j of each entry: x (B, R, N) -> (B, R, N, K)."""
+    """x[r, j] at the column j of each entry: x (B, R, N) -> (B, N, K, R)."""
     B, R, N = x.shape
-    entries = gather(x.reshape(B * R, N), repeat_for_heads(columns, R))
-    return entries.reshape(B, R, N, -1)
-
-
-def repeat_for_heads(columns, R):
-    """Columns (B, N, K) once for each head (B·R, N, K)."""
-    return get_array_module(columns).repeat(columns, R, axis=0)
+    rows = x.transpose(0, 2, 1).reshape(B * N, R)
+    return rows.take(flat_index(columns, N), axis=0)

@@ -2,9 +2,9 @@
 
 import chainer
 import numpy as np
-from chainer.backends.cuda import get_array_module
 
 from lib import sequence
+from lib.arrays import module_of
 from lib.sequence import Parameters
 from lib.sparse_linkage import SparseLink
 from lib.state import State, take_rows
@@ -50,7 +50,7 @@ class Unroll(chainer.FunctionNode):
     def backward(self, indexes, grad_outputs):
         """Gradients of the inputs named; absent gradients of outputs are zero."""
         T, B, _ = self._trace.xs.shape
-        xp = get_array_module(self._trace.xs)
+        xp = module_of(self._trace.xs)
         shapes = [(T, B, self.inputs[7].shape[0]), *(node.shape for node in self.inputs[8:])]
         arrays = [
             xp.zeros(shape, self.inputs[0].dtype) if g is None else g.array.copy()
