@@ -171,7 +171,8 @@ def train(given):
         run, session = restore(given, prepare) or prepare(build(resolve(given, {})))[0]
         announce(run, given)
         if session.finished:
-            print(f"All {run.settings['iterations']} iterations are done; --iterations sets more.")
+            done, of = session.iteration, run.settings["iterations"]
+            print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")
             return 0
         open_folder(*place(given), run.settings)
         path = session.run(run.snapshot and run.snapshot.path)

@@ -85,14 +85,12 @@ def sizes(text):
 
 
 def folder(text):
-    """A folder that can be written to, or that can be made; nothing is made here."""
+    """A folder, or the path of a new one; nothing is made here."""
     there = os.path.abspath(text)
     while not os.path.lexists(there):
         there = os.path.dirname(there)
     if not text or not os.path.isdir(there):
         raise argparse.ArgumentTypeError(f"must be a folder or the path of a new one, got {text!r}")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"must be a folder that can be written to, got {text!r}")
     return text
 
 
@@ -159,7 +157,7 @@ def _adder(group):
     def add(name, metavar, text, **options):
         if metavar is not None:
             options["metavar"] = metavar
-        if defaults[name] is not None and metavar is not None:
+        if defaults[name] is not None and "action" not in options:
             text = f"{text} (default: {as_text(defaults[name])})"
         group.add_argument(f"--{name}", help=text, **options)
 

@@ -48,8 +48,11 @@ class _ProgressBar(training.Extension):
         self._bar = None
 
     def initialize(self, trainer):
+        # tqdm draws nothing on a terminal that does not know its size.
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        size = {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
         done = trainer.updater.iteration
-        self._bar = tqdm(total=self._iterations, initial=done, dynamic_ncols=True, leave=False)
+        self._bar = tqdm(total=self._iterations, initial=done, leave=False, **size)
 
     def __call__(self, trainer):
         self._bar.update()
@@ -75,11 +78,12 @@ class _LogFile(training.Extension):
 
 
 class _Plot(extensions.PlotReport):
-    """Chainer's plot of the loss."""
+    """Chainer's plot of the loss, with all of its state in the snapshot."""
 
     def serialize(self, serializer):
         try:
             super().serialize(serializer)
+            self._summary.serialize(serializer["_summary"])
         except KeyError:
             pass  # saved where Matplotlib was missing: the curve begins here
 
