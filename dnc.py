@@ -168,7 +168,9 @@ def train(given):
             session = start_session(run, place(given), interrupt)
             return (run, session), session.parts
 
-        run, session = restore(given, prepare) or prepare(build(resolve(given, {})))[0]
+        # The seed of a resumed run stays what it was: the snapshot has the random state.
+        unseeded = {name: value for name, value in given.items() if name != "seed"}
+        run, session = restore(unseeded, prepare) or prepare(build(resolve(given, {})))[0]
         announce(run, given)
         if session.finished:
             done, of = session.iteration, run.settings["iterations"]
