@@ -221,7 +221,7 @@ def _cupy_problem(error):
 def _cupy_advice():
     if sys.version_info < (3, 10):  # CuPy 13 is the last for Python 3.9, and brings no libraries
         return "install a CUDA 12 toolkit and pip install cupy-cuda12x (CUDA 13: cupy-cuda13x)"
-    return "pip install 'cupy-cuda12x[ctk]' (for a driver of CUDA 13: 'cupy-cuda13x[ctk]')"
+    return "pip install 'cupy-cuda12x[ctk]>=14' (driver of CUDA 13: 'cupy-cuda13x[ctk]>=14')"
 
 
 def _root_cause(error):
