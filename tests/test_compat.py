@@ -100,7 +100,7 @@ class TestEntries:
 class TestNothingElseIsTouched:
     @pytest.mark.parametrize("name", ["float", "sctypes"])
     def test_what_numpy_has_stays(self, monkeypatch, name):
-        monkeypatch.setattr(numpy, name, "here")
+        monkeypatch.setitem(vars(numpy), name, "here")
         compat.apply()
         assert getattr(numpy, name) == "here"
 
