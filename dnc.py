@@ -238,7 +238,7 @@ def main(argv=None):
         return test(given) if given.get("test_seq_len") else train(given)
     except WrongArgumentError as error:
         parser.error(str(error))
-    except (FailedError, TrainingFailedError) as error:
+    except (FailedError, TrainingFailedError, MemoryError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

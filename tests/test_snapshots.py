@@ -200,7 +200,7 @@ def test_after_a_damaged_snapshot_training_comes_to_the_same(trained, folder, ca
 
 
 def test_a_test_uses_the_newest_whole_snapshot_too(folder, capsys):
-    truncate(snapshot(folder, 10), 0.7)
+    drop(snapshot(folder, 10), "optimizer/read_out/W/m")  # of no use to a test, but not whole
     status, out, err = run(capsys, "--out", folder, "--test_seq_len", 3, "--test_samples", 2)
     assert status == 0 and f"Testing {snapshot(folder, 8)}\n" in out
     assert "Damaged snapshot" in err
