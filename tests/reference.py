@@ -162,12 +162,12 @@ def allocation(usage):
     """a[i] = (1 - u[i]) * the product of the u[j] that come before u[i] in ascending order."""
     order = np.argsort(usage.array, kind="stable")
     rank = np.argsort(order, kind="stable")
-    product = chainer.Variable(np.ones_like(usage.array))
-    for j in range(len(rank)):
-        # One by one: F.cumprod divides by its input, and the usage of an empty memory is 0.
-        product = product * F.where(
-            rank[j] < rank, F.broadcast_to(usage[j], rank.shape), np.ones_like(usage.array)
-        )
+    before = rank[:, None] < rank
+    u = F.broadcast_to(column(usage), before.shape)
+    product = 1
+    # One by one: F.cumprod divides by its input, and the usage of an empty memory is 0.
+    for factors in F.separate(F.where(before, u, np.ones_like(u.array))):
+        product = product * factors
     return (1 - usage) * product
 
 
