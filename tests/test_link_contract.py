@@ -389,11 +389,18 @@ def test_a_model_of_deferred_width_can_be_copied_and_pickled():
         assert schema(other) == SCHEMA
 
 
-def test_a_pickle_after_a_step_with_a_graph():
-    model = helpers.build(SIZES)
-    model(chainer.Variable(helpers.inputs(SIZES, 2, 1)[0]))
-    other = pickle.loads(pickle.dumps(model))
+@BOTH
+@pytest.mark.parametrize("how, make", copies(), ids=[name for name, _ in copies()])
+def test_a_copy_in_the_middle_of_a_graph_starts_a_new_one(sizes, how, make):
+    model = helpers.build(sizes)
+    model(chainer.Variable(helpers.inputs(sizes, 2, 1)[0]))
+    other = make(model)
+    assert model.h.creator is not None
+    assert other.h.creator is None and other.get_state().memory.creator is None
     assert_equal(snapshot(other.get_state()), snapshot(model.get_state()))
+    other.cleargrads()
+    F.sum(other(helpers.inputs(sizes, 2, 1)[0])).backward()
+    assert other.read_out.W.grad.any()
 
 
 @pytest.mark.parametrize("X", [3, None])
@@ -774,6 +781,10 @@ def test_link_columns_out_of_range(bad):
     columns = helpers.host(columns).copy()
     columns[1, 2, 1] = bad
     refuses(lambda: model.set_state(state._replace(link=(values, columns))), "link")
+    twice = helpers.host(state.link[1]).copy()
+    twice[1, 4, 1] = twice[1, 4, 0]
+    values = np.ones_like(values.array)
+    refuses(lambda: model.set_state(state._replace(link=(values, twice))), "link")
     floats = helpers.host(state.link[1]).astype("f")
     refuses(lambda: model.set_state(state._replace(link=(values, floats))), "link")
 
