@@ -8,7 +8,7 @@ from lib.compat import cuda_problem
 
 # The same examples on every run: a failure can be repeated, and the time taken does not wander.
 hypothesis.settings.register_profile(
-    "repository", derandomize=True, deadline=None, max_examples=25, database=None
+    "repository", derandomize=True, deadline=None, max_examples=60, database=None
 )
 hypothesis.settings.load_profile("repository")
 
