@@ -6,10 +6,13 @@ import chainer.links as L
 import numpy as np
 
 from lib import checks, interface
+from lib.arrays import keep_freed_memory
 from lib.sequence import Parameters
 from lib.sparse_linkage import SparseLink, first_columns, settle_columns
 from lib.state import State, map_arrays
 from lib.unroll import Unroll
+
+keep_freed_memory()
 
 
 class Controller(chainer.Chain):
