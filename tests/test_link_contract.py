@@ -300,6 +300,19 @@ def test_state_none_is_the_zero_state(sizes):
 
 
 @BOTH
+@pytest.mark.parametrize("field", reference.FIELDS)
+def test_a_field_that_is_none_is_zero(sizes, field):
+    x, arrays = helpers.inputs(sizes, 2, 1)[0], helpers.random_state(sizes, 2)
+    model = helpers.build(sizes)
+    state = helpers.library_state(sizes, arrays)
+    model.set_state(state._replace(**{field: None}))
+    y = model(x).array
+    arrays[field][...] = 0
+    model.set_state(helpers.library_state(sizes, arrays))
+    np.testing.assert_array_equal(y, model(x).array)
+
+
+@BOTH
 def test_a_state_once_returned_stays_what_it_was(sizes):
     model = helpers.build(sizes)
     xs = helpers.inputs(sizes, 3, 4)
