@@ -133,6 +133,8 @@ def as_state(values, sparse):
         raise ValueError(f"state must have the fields {names}, not {len(values)} values")
     values = State(*values)
     if not sparse:
+        if isinstance(values.link, (tuple, list)):
+            raise TypeError("state.link must be one array where K = 0 or K >= N, not a pair")
         return values
     link = (None, None) if values.link is None else values.link
     if not isinstance(link, (tuple, list)) or len(link) != 2:
