@@ -4,6 +4,8 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lib.activations import (
     oneplus,
     oneplus_backward,
@@ -56,6 +58,21 @@ def layout(W, R):
     )
     ends = list(accumulate(widths))
     return Interface(*(slice(end - width, end) for end, width in zip(ends, widths)))
+
+
+def initial_bias(N, W, R):
+    """Bias of ξ (size,) with which training starts: a memory that is used from the first step on.
+
+    The paper leaves it open. Zeros would make every look-up an average over all of a large memory,
+    from which little is learnt. Here a perfect match outweighs N unlike locations twelvefold
+    (β = ln N + 2.5), and write and allocation gates are open and free gates shut at about 0.88.
+    """
+    at = layout(W, R)
+    bias = np.zeros(size(W, R))
+    bias[at.read_strengths] = bias[at.write_strength] = np.log(N) + 2.5
+    bias[at.write_gate] = bias[at.allocation_gate] = 2
+    bias[at.free_gates] = -2
+    return bias
 
 
 def parse(xi, W, R):

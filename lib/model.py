@@ -67,6 +67,7 @@ class DNC(chainer.Chain):
         with self.init_scope():
             self.controller = Controller(in_size, H, Y + interface.size(W, R))
             self.read_out = L.Linear(R * W, Y)
+        self.controller.linear.b.array[Y:] = interface.initial_bias(N, W, R)
         if gpu >= 0:
             self.to_gpu(gpu)
 
