@@ -100,11 +100,18 @@ def test_the_input_width_may_be_deferred(dtype, unroll):
         model(np.zeros((2, 4), dtype))
 
 
-def test_parameters_are_initialised_as_the_links_do():
+def test_parameters_start_as_those_of_chainers_links_but_for_the_interface():
     model = DNC(3, 2, 5, 4, 2, 6)
     for path, param in model.namedparams():
         assert np.isfinite(param.array).all()
-        assert param.array.any() == (not path.endswith("/b") or path.endswith("upward/b")), path
+        assert param.array.any() == (path != "/read_out/b"), path
+    bias = model.controller.linear.b.array
+    started = dict.fromkeys(helpers.interface_rows(SIZES), 0.0)
+    started.update(read_strengths=np.log(5) + 2.5, write_strength=np.log(5) + 2.5)
+    started.update(write_gate=2, allocation_gate=2, free_gates=-2)
+    for name, rows in helpers.interface_rows(SIZES).items():
+        np.testing.assert_allclose(bias[rows], started[name], rtol=1e-6, err_msg=name)
+    assert not bias[:2].any()
 
 
 @BOTH
