@@ -4,6 +4,7 @@ from lib import compat as _compat  # before Chainer is first imported
 
 _compat.apply()
 
+from lib.adam import Adam  # noqa: E402
 from lib.model import DNC  # noqa: E402
 
-__all__ = ["DNC"]
+__all__ = ["Adam", "DNC"]

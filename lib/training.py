@@ -9,6 +9,7 @@ from chainer import training
 from chainer.training import extensions
 
 from lib import snapshots
+from lib.adam import Adam
 
 
 class DivergedError(RuntimeError):
@@ -17,7 +18,7 @@ class DivergedError(RuntimeError):
 
 def make_optimizer(model, lr):
     """Adam on all parameters of the model."""
-    return chainer.optimizers.Adam(alpha=lr).setup(model)
+    return Adam(alpha=lr).setup(model)
 
 
 def squared_error(outputs, targets):

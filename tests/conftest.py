@@ -1,10 +1,16 @@
 """What every test shares: Chainer made importable, seeded hypothesis, GPU tests skipped."""
 
+import importlib.util
+
 import hypothesis
 import pytest
 
 import lib  # noqa: F401 - before any test imports Chainer: it supplies what Chainer misses
 from lib.compat import cuda_problem
+
+# isort: split
+
+import chainer
 
 # The same examples on every run: a failure can be repeated, and the time taken does not wander.
 hypothesis.settings.register_profile(
@@ -20,3 +26,21 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason=problem))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "numpy",
+        pytest.param(
+            "numba",
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("numba") is None, reason="Numba is not installed"
+            ),
+        ),
+    ],
+)
+def backend(request):
+    """The test runs once with each implementation of the steps."""
+    with chainer.using_config("dnc_backend", request.param):
+        yield request.param

@@ -13,6 +13,8 @@ import pytest
 import reference
 from helpers import Sizes
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 SIZES = Sizes(X=2, Y=2, N=4, W=3, R=2, H=3)
 T, B = 3, 1
 STEP = 1e-5

@@ -9,6 +9,8 @@ import reference
 import reference_loops
 from helpers import Sizes, assert_matches_reference
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 KEPT = [0, 1, 3, 6, 9]  # of N = 6 locations: dense, sparse, sparse, all, more than all
 
 

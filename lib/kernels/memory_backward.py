@@ -1,0 +1,406 @@
+"""The gradient of one memory step as loops, compiled by Numba: ``lib.memory.step_backward``.
+
+Every function but the last works on one sequence. N locations, W word width, R read heads, K
+entries kept per row of a sparse link matrix. A dense link matrix has no columns: (0, 0).
+"""
+
+import math
+
+import numpy as np
+
+from lib.kernels.compiled import in_order, inlined, kernel
+
+
+@inlined
+def reading_weights(g_reads, memory, g_weights):
+    """Add the gradient of the read weights (R, N) by way of the read vectors (R, W)."""
+    for i in range(memory.shape[0]):
+        for r in range(g_reads.shape[0]):
+            dot = memory.dtype.type(0)
+            for w in range(memory.shape[1]):
+                dot += g_reads[r, w] * memory[i, w]
+            g_weights[r, i] += dot
+
+
+@inlined
+def reading_modes(modes, sources, g_weights, g_modes, g_sources):
+    """Gradients of the modes of one head, before their softmax, and of what they mix (3, N)."""
+    mixed = modes.dtype.type(0)
+    for m in range(3):
+        dot = modes.dtype.type(0)
+        for i in range(g_weights.size):
+            dot += g_weights[i] * sources[m][i]
+            g_sources[m][i] = modes[m] * g_weights[i]
+        g_modes[m] = dot
+        mixed += modes[m] * dot
+    for m in range(3):
+        g_modes[m] = modes[m] * (g_modes[m] - mixed)
+
+
+@inlined
+def dot(x, y):
+    """Σ x y."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@in_order
+def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial):
+    """The gradient of one content weighting (N,) as far as it needs no row of the memory.
+
+    Turns ``g_weights`` into the coefficients of the unit key in the gradient of each row, and adds
+    to ``row_radial`` those of the row itself. A row just above zero has a huge scale.
+
+    Returns:
+        The gradient of the strength before its oneplus, and the coefficient of the unit key in its
+        own gradient.
+    """
+    mean = dot(g_weights, weights)
+    for i in range(weights.size):
+        g_weights[i] = weights[i] * (g_weights[i] - mean)
+    g_strength = dot(g_weights, similarity)
+    for i in range(weights.size):
+        g_score = strength * g_weights[i]
+        row_radial[i] += (g_score * similarity[i]) * (row_scales[i] * row_scales[i])
+        g_weights[i] = g_score * row_scales[i]
+    one = weights.dtype.type(1)
+    return -g_strength * math.expm1(one - strength), strength * g_strength
+
+
+@inlined
+def unit_key(key, tiny, unit):
+    """The key (W,) divided by its length, and the inverse length."""
+    squared = key.dtype.type(0)
+    for w in range(key.size):
+        squared += key[w] * key[w]
+    scale = squared - squared if squared < tiny else math.sqrt(squared) / squared
+    for w in range(key.size):
+        unit[w] = key[w] * scale
+    return scale
+
+
+@inlined
+def precedences(precedence, write_weights, g_new, g_old, g_write):
+    """Gradient of p_{t-1}; adds to that of w^w_t."""
+    kept, g_kept = precedence.dtype.type(1), precedence.dtype.type(0)
+    for i in range(precedence.size):
+        kept -= write_weights[i]
+        g_kept += g_new[i] * precedence[i]
+    for i in range(precedence.size):
+        g_old[i] = kept * g_new[i]
+        g_write[i] += g_new[i] - g_kept
+
+
+@inlined
+def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g_w, g_reads):
+    """Turns ``g``, the gradient of L_t (N, N), into that of L_{t-1}; adds to the others."""
+    zero = old.dtype.type(0)
+    one = old.dtype.type(1)
+    N, R = old.shape[0], reads.shape[0]
+    for i in range(N):
+        for r in range(R):
+            g_f, read, dot = g_forward[r, i], reads[r, i], zero
+            for j in range(N):
+                g[i, j] += g_f * reads[r, j] + read * g_backward[r, j]
+                dot += new[i, j] * g_backward[r, j]
+                g_reads[r, j] += new[i, j] * g_f
+            g_reads[r, i] += dot
+        g[i, i] = zero
+        kept, g_row, weight = one - w[i], zero, w[i]
+        for j in range(N):
+            g_old = g[i, j] * old[i, j]
+            g_row += g[i, j] * precedence[j] - g_old
+            g_w[j] -= g_old
+            g_p[j] += weight * g[i, j]
+            g[i, j] *= kept - w[j]
+        g_w[i] += g_row
+
+
+@inlined
+def following_links(values, columns, reads, g_forward, g_backward, g, g_reads):
+    """Adds to the gradient of the values of L̂_t (N, K) and of w^r_{t-1} (R, N)."""
+    K = values.shape[1]
+    for i in range(values.shape[0]):
+        used = values.dtype.type(0)
+        for k in range(K):
+            used += abs(values[i, k])
+        for r in range(reads.shape[0]):
+            g_f, read = g_forward[r, i], reads[r, i]
+            for k in range(K):
+                j = columns[i, k]
+                g[i, k] += g_f * reads[r, j] + read * g_backward[r, j]
+            if used != 0:
+                total = used - used
+                for k in range(K):
+                    j = columns[i, k]
+                    total += values[i, k] * g_backward[r, j]
+                    g_reads[r, j] += values[i, k] * g_f
+                g_reads[r, i] += total
+
+
+@inlined
+def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
+    """Turns ``g``, the gradient of the values of L̂_t (N, K), into that of L̂_{t-1}."""
+    zero = old.dtype.type(0)
+    one = old.dtype.type(1)
+    K = old.shape[1]
+    g_row = np.empty(K, old.dtype)
+    for s in range(K):
+        i = kept[s, 0]
+        g_row[:] = zero
+        for k in range(K):
+            place, q = kept[s, 2 + k], kept[s, 2 + K + k]
+            if place >= 0:
+                g_row[place] += g[i, k]
+            if q >= 0 and kept[q, 1] != i:
+                g_w[i] += g[i, k] * precedence[kept[q, 1]]
+                g_p[kept[q, 1]] += g[i, k] * w[i]
+        g[i] = g_row
+    for i in range(old.shape[0]):
+        for k in range(K):
+            j = columns[i, k]
+            if j == i:
+                g[i, k] = zero
+            else:
+                g_old = g[i, k] * old[i, k]
+                g_w[i] -= g_old
+                g_w[j] -= g_old
+                g[i, k] *= one - w[i] - w[j]
+
+
+@inlined
+def writing(before, after, w, e, v, reads, g_reads, units, g_looked, radial, g, g_w, g_e, g_v, g_k):
+    """Turns ``g``, the gradient of M_t (N, W) but for reading, into that of M_{t-1}.
+
+    Adds to the gradients of w^w_t (N,), erase and write vector (W,), and of the read keys (R, W) as
+    far as they need the rows of the memory.
+    """
+    one = before.dtype.type(1)
+    row = np.empty(before.shape[1], before.dtype)
+    for i in range(before.shape[0]):
+        for c in range(row.size):
+            row[c] = g[i, c] - radial[i] * after[i, c]
+        for r in range(units.shape[0]):
+            read, looked = reads[r, i], g_looked[r, i]
+            for c in range(row.size):
+                row[c] += read * g_reads[r, c] + looked * units[r, c]
+                g_k[r, c] += looked * after[i, c]
+        weight, dot = w[i], one - one
+        for c in range(row.size):
+            erased = before[i, c] * row[c]
+            dot += v[c] * row[c] - e[c] * erased
+            g_e[c] -= weight * erased
+            g_v[c] += weight * row[c]
+            g[i, c] = row[c] * (one - weight * e[c])
+        g_w[i] += dot
+
+
+@inlined
+def looking_at_rows(memory, unit, g_looked, radial, g, g_key):
+    """Adds the gradient of the write's look-up to that of M_{t-1} and of the write key (W,)."""
+    for i in range(memory.shape[0]):
+        for w in range(memory.shape[1]):
+            g[i, w] += g_looked[i] * unit[w] - radial[i] * memory[i, w]
+            g_key[w] += g_looked[i] * memory[i, w]
+
+
+@inlined
+def allocation(usage, order, weights, products):
+    """The allocation weighting anew, and the products of usages in its order."""
+    one = usage.dtype.type(1)
+    weights[:] = one - one
+    product = one
+    for k in range(order.size):
+        products[k] = product
+        weights[order[k]] = (one - usage[order[k]]) * product
+        product *= usage[order[k]]
+
+
+@inlined
+def allocating(usage, order, products, g_weights, g_usage):
+    """Adds to the gradient of the usage: ∂/∂s_k = P_k (Σ_{j>k} g_j (1 - s_j) Π_{k<i<j} s_i - g_k).
+
+    The sum follows from the one of k + 1 without a division, so a usage of 0 is like any other.
+    """
+    one = usage.dtype.type(1)
+    later = one - one
+    for k in range(order.size - 1, -1, -1):
+        s, g = usage[order[k]], g_weights[order[k]]
+        g_usage[order[k]] += products[k] * (later - g)
+        later = g * (one - s) + s * later
+
+
+@inlined
+def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads, g_free):
+    """Gradients of usage, w^w (N,), w^r (R, N) and free gates (R,) from ``g``, that of u_t."""
+    one = usage.dtype.type(1)
+    N, R = usage.size, free_gates.size
+    before = np.ones((R + 1, N), usage.dtype)
+    for r in range(R):
+        for i in range(N):
+            before[r + 1, i] = before[r, i] * (one - free_gates[r] * reads[r, i])
+    after = np.empty(N, usage.dtype)
+    for i in range(N):
+        u, w = usage[i], write_weights[i]
+        written = g[i] * before[R, i]
+        g_usage[i] = written * (one - w)
+        g_write[i] = written * (one - u)
+        after[i] = g[i] * (u + w - u * w)
+    for r in range(R - 1, -1, -1):
+        dot = one - one
+        for i in range(N):
+            g_kept = after[i] * before[r, i]
+            dot -= g_kept * reads[r, i]
+            g_reads[r, i] -= g_kept * free_gates[r]
+            after[i] *= one - free_gates[r] * reads[r, i]
+        g_free[r] = dot * free_gates[r] * (one - free_gates[r])
+
+
+@kernel
+def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before, g_xi, at, tiny):
+    """The gradient of a memory step of the sequences ``begin`` to ``end`` of the batch.
+
+    Args:
+        begin: the first sequence.
+        end: the one after the last.
+        before: of t - 1, as ``memory_forward.step`` takes it.
+        after: of t, as ``memory_forward.step`` has filled it.
+        trace: as ``memory_forward.step`` has filled it.
+        g_after: gradients of memory, usage, precedence, link, write and read weights of t. Those of
+            memory and link become those of t - 1.
+        g_vectors: gradient of the read vectors (B, R·W).
+        g_before: gradients of usage, precedence, write and read weights of t - 1, zeros to be
+            filled.
+        g_xi: gradient of the interface vectors (B, size), zeros to be filled.
+        at: where the parts of the interface vector start.
+        tiny: the smallest normal number of the dtype.
+    """
+    memory, row_scales, usage, precedence, link, columns, write_weights, read_weights = before
+    new_memory, new_scales, new_usage, _, new_link, new_columns, new_write, new_read = after
+    active, order, counts, content, similarity, directions, kept = trace
+    g_memory, g_new_usage, g_new_precedence, g_link, g_new_write, g_new_read = g_after
+    g_usage, g_precedence, g_write, g_read = g_before
+    N, W = memory.shape[1:]
+    R, K = read_weights.shape[1], columns.shape[2]
+    zero = memory.dtype.type(0)
+    one = memory.dtype.type(1)
+    for b in range(begin, end):
+        i, g_i = active[b], g_xi[b]
+        w, g_reads = new_write[b], g_vectors[b].reshape(R, W)
+        # reading
+        g_weights = g_new_read[b].copy()
+        reading_weights(g_reads, new_memory[b], g_weights)
+        g_sources = np.empty((3, R, N), memory.dtype)
+        units, key_scales = np.empty((R, W), memory.dtype), np.empty(R, memory.dtype)
+        key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
+        for r in range(R):
+            m = at[9] + 3 * r
+            reading_modes(
+                i[m : m + 3],
+                (directions[b, 1, r], content[b, 1 + r], directions[b, 0, r]),
+                g_weights[r],
+                g_i[m : m + 3],
+                (g_sources[0, r], g_sources[1, r], g_sources[2, r]),
+            )
+            key = i[r * W : (r + 1) * W]
+            key_scales[r] = unit_key(key, tiny, units[r])
+            g_i[at[1] + r], key_radial[r] = looking_up(
+                content[b, 1 + r],
+                similarity[b, 1 + r],
+                i[at[1] + r],
+                new_scales[b],
+                g_sources[1, r],
+                radial,
+            )
+        # links and precedence
+        g_w = g_new_write[b].copy()
+        precedences(precedence[b], w, g_new_precedence[b], g_precedence[b], g_w)
+        g_f, g_b = g_sources[2], g_sources[0]
+        if K == 0:
+            links_dense(
+                link[b],
+                new_link[b],
+                precedence[b],
+                w,
+                read_weights[b],
+                g_f,
+                g_b,
+                g_link[b],
+                g_precedence[b],
+                g_w,
+                g_read[b],
+            )
+        else:
+            following_links(
+                new_link[b], new_columns[b], read_weights[b], g_f, g_b, g_link[b], g_read[b]
+            )
+            links_sparse(
+                link[b], columns[b], kept[b], precedence[b], w, g_link[b], g_precedence[b], g_w
+            )
+        # writing
+        e, v = i[at[4] : at[5]], i[at[5] : at[6]]
+        g_e, g_v = g_i[at[4] : at[5]], g_i[at[5] : at[6]]
+        g_keys = g_i[: at[1]].reshape(R, W)
+        writing(
+            memory[b],
+            new_memory[b],
+            w,
+            e,
+            v,
+            new_read[b],
+            g_reads,
+            units,
+            g_sources[1],
+            radial,
+            g_memory[b],
+            g_w,
+            g_e,
+            g_v,
+            g_keys,
+        )
+        for c in range(W):
+            g_e[c] *= e[c] * (one - e[c])
+        for r in range(R):
+            for c in range(W):
+                g_keys[r, c] = (g_keys[r, c] - key_radial[r] * units[r, c]) * key_scales[r]
+        # where it was written
+        taken = order[b, : counts[b]]
+        allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
+        allocation(new_usage[b], taken, allocated, products)
+        g_a, g_w_gate = i[at[7]], i[at[8]]
+        looked = content[b, 0]
+        g_mixed, g_difference = zero, zero
+        g_allocated, g_looked = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
+        for n in range(N):
+            difference = allocated[n] - looked[n]
+            g_mixed += g_w[n] * (looked[n] + g_a * difference)
+            g_difference += g_w[n] * difference
+            g_allocated[n] = g_w_gate * g_a * g_w[n]
+            g_looked[n] = g_w_gate * (one - g_a) * g_w[n]
+        g_i[at[7]] = g_w_gate * g_difference * g_a * (one - g_a)
+        g_i[at[8]] = g_mixed * g_w_gate * (one - g_w_gate)
+        radial[:] = zero
+        scale = unit_key(i[at[2] : at[3]], tiny, units[0])
+        g_i[at[3]], key_radial[0] = looking_up(
+            looked, similarity[b, 0], i[at[3]], row_scales[b], g_looked, radial
+        )
+        g_key = g_i[at[2] : at[3]]
+        looking_at_rows(memory[b], units[0], g_looked, radial, g_memory[b], g_key)
+        for c in range(W):
+            g_key[c] = (g_key[c] - key_radial[0] * units[0, c]) * scale
+        # usage
+        g_u = g_new_usage[b].copy()
+        allocating(new_usage[b], taken, products, g_allocated, g_u)
+        using(
+            usage[b],
+            write_weights[b],
+            read_weights[b],
+            i[at[6] : at[7]],
+            g_u,
+            g_usage[b],
+            g_write[b],
+            g_read[b],
+            g_i[at[6] : at[7]],
+        )

@@ -1,0 +1,312 @@
+"""The compiled loops against the plain functions, which share no code with them."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import chainer
+import chainer.functions as F
+import helpers
+import numpy as np
+import pytest
+from helpers import Sizes
+
+from lib import DNC, backends, content, interface
+from lib.memory import MemoryState
+from lib.sparse_linkage import SparseLink
+
+needs_numba = pytest.mark.skipif(not backends.HAS_NUMBA, reason="Numba is not installed")
+SIZES = Sizes(N=37, W=5, R=3, H=4)
+
+
+def states(sizes, B, dtype, seed=0):
+    """A MemoryState, the row scales that go with it, and an interface vector."""
+    fields = helpers.random_state(sizes, B, dtype, seed)
+    link = fields["link"]
+    if sizes.sparse:
+        columns = helpers.top_columns(link, sizes.K)
+        link = SparseLink(np.take_along_axis(link, columns, 2), columns)
+    state = MemoryState(
+        fields["memory"],
+        fields["usage"],
+        fields["precedence"],
+        link,
+        fields["write_weights"],
+        fields["read_weights"],
+    )
+    rng = np.random.default_rng(seed)
+    xi = rng.normal(0, 2, (B, interface.size(sizes.W, sizes.R))).astype(dtype)
+    return state, content.inverse_norms(state.memory), xi
+
+
+def leaves(state):
+    """The fields of a MemoryState by name, a sparse link as its two parts."""
+    fields = state._asdict()
+    link = fields.pop("link")
+    parts = link._asdict() if isinstance(link, SparseLink) else {"link": link}
+    return {**fields, **parts}
+
+
+def run_step(backend, state, scales, xi, seed=1):
+    """All that one memory step gives, and the gradient of all that goes into it."""
+    after, vectors, trace = backend.step(state, scales, xi)
+    rng = np.random.default_rng(seed)
+
+    def cotangent(x):
+        return rng.normal(size=x.shape).astype(x.dtype)
+
+    link = after.link.values if isinstance(after.link, SparseLink) else after.link
+    g = MemoryState(*(cotangent(field) for field in after._replace(link=link)))
+    g_before, g_xi = backend.step_backward(trace, g, cotangent(vectors))
+    gradients = {f"gradient of {name}": field for name, field in g_before._asdict().items()}
+    return {**leaves(after), "vectors": vectors, **gradients, "gradient of xi": g_xi}
+
+
+@needs_numba
+@pytest.mark.parametrize("B", [1, 3])
+@pytest.mark.parametrize("K", [0, 1, 8, 36])
+def test_a_memory_step(K, B):
+    arguments = states(SIZES._replace(K=K), B, np.float64)
+    got = run_step(backends.compiled(), *arguments)
+    helpers.assert_same(got, run_step(backends.PLAIN, *arguments))
+
+
+@needs_numba
+@pytest.mark.parametrize("B", [1, 3])
+def test_a_controller_step(B):
+    rng = np.random.default_rng(0)
+    c, z, g_c, g_h = (rng.normal(0, 2, (B, n)) for n in (6, 24, 6, 6))
+    results = []
+    for backend in (backends.PLAIN, backends.compiled()):
+        new, h, trace = backend.cell(c, z.copy())
+        g_before, g_z = backend.cell_backward(trace, g_c, g_h)
+        results.append({"c": new, "h": h, "gradient of c": g_before, "gradient of z": g_z})
+    helpers.assert_same(results[1], results[0])
+
+
+@needs_numba
+@pytest.mark.parametrize("K", [0, 4])
+def test_ties_zeros_and_ones(K):
+    """Equal usages, weights and precedences; empty rows; usages of exactly 0 and 1."""
+    sizes = SIZES._replace(K=K)
+    state, _, xi = states(sizes, 2, np.float64)
+    for field in (state.usage, state.precedence, state.write_weights):
+        field[:, 5:20] = field[:, 5:6]
+    state.usage[:, 20:25], state.usage[:, 25:30] = 0, 1
+    state.precedence[:, 20:] = 0
+    state.write_weights[:, 20:] = 0
+    state.memory[:, 10:20] = 0
+    arguments = state, content.inverse_norms(state.memory), xi
+    got = run_step(backends.compiled(), *arguments)
+    helpers.assert_same(got, run_step(backends.PLAIN, *arguments))
+
+
+@needs_numba
+@pytest.mark.parametrize("K", [0, 8])
+def test_single_precision_is_as_good_as_the_plain_ones(K):
+    """Its error against float64 is at most twice that of the plain code, at a real size."""
+    sizes = Sizes(N=256, W=64, R=4, H=4, K=K)
+    errors = {"numpy": 0.0, "numba": 0.0}
+    for seed in range(3):
+        single = states(sizes, 1, np.float32, seed)
+        exact = run_step(backends.PLAIN, *map(widen, single))
+        for backend in (backends.PLAIN, backends.compiled()):
+            got = run_step(backend, *single)
+            for name, want in exact.items():
+                error = np.abs(got[name] - want).max() / np.abs(want).max()
+                errors[backend.name] = max(errors[backend.name], error)
+    assert errors["numba"] <= 2 * errors["numpy"] + 1e-6
+
+
+def widen(argument):
+    """The same numbers in float64."""
+    if isinstance(argument, tuple):
+        return type(argument)(*map(widen, argument))
+    return argument.astype(np.float64) if argument.dtype == np.float32 else argument
+
+
+@needs_numba
+def test_the_number_of_threads_changes_nothing(monkeypatch):
+    from lib.kernels import threads
+
+    sizes = Sizes(N=600, W=4, R=2, H=4, K=4)
+    arguments = states(sizes, 5, np.float32)
+    results = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", count)
+        threads.pool.cache_clear()
+        results.append(run_step(backends.compiled(), *arguments))
+    threads.pool.cache_clear()
+    for other in results[1:]:
+        for name, want in results[0].items():
+            np.testing.assert_array_equal(other[name], want, err_msg=name)
+
+
+# Choosing
+
+
+def test_every_choice_and_a_wrong_one():
+    array = np.zeros(1, "f")
+    assert backends.backend_for(array).name == ("numba" if backends.HAS_NUMBA else "numpy")
+    with chainer.using_config("dnc_backend", "numpy"):
+        assert backends.backend_for(array).name == "numpy"
+    with chainer.using_config("dnc_backend", "cuda"):
+        with pytest.raises(ValueError, match="dnc_backend.*auto.*numpy.*numba.*'cuda'"):
+            backends.backend_for(array)
+
+
+def test_without_numba(monkeypatch):
+    monkeypatch.setattr(backends, "HAS_NUMBA", False)
+    assert backends.backend_for(np.zeros(1, "f")).name == "numpy"
+    with chainer.using_config("dnc_backend", "numba"):
+        with pytest.raises(ValueError, match="Numba is not installed"):
+            backends.backend_for(np.zeros(1, "f"))
+
+
+def test_a_gradient_keeps_to_the_backend_of_its_sequence():
+    model = helpers.build(Sizes(), np.float32)
+    with chainer.using_config("dnc_backend", "numpy"):
+        ys = model.unroll(helpers.inputs(Sizes(), 1, 2, np.float32))
+    F.sum(ys).backward()
+    assert model.read_out.W.grad.any()
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_importing_lib_does_not_import_numba():
+    """It takes a while, and a model on a GPU never needs it."""
+    done = run_python("import lib, sys; assert 'numba' not in sys.modules")
+    assert done.returncode == 0, done.stderr
+
+
+@needs_numba
+def test_compilation_is_said_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    code = """
+        import numpy as np
+        from lib.kernels.adam import update
+        from lib import kernels, backends
+        backends.compiled()
+    """
+    first = run_python(code)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count("Compiling the CPU kernels, once") == 1
+    assert str(tmp_path) in first.stderr
+
+
+@needs_numba
+def test_a_forked_process_computes_on():
+    """Threads do not survive a fork; the pool must not wait for them."""
+    done = run_python(
+        """
+        import os, sys
+        from lib import DNC
+        import numpy as np
+        model = DNC(3, 2, 1024, 4, 1, 4)
+        xs = np.ones((1, 4, 3), "f")
+        before = model.unroll(xs).array
+        child = os.fork()
+        if child == 0:
+            model.reset_state()
+            os._exit(0 if (model.unroll(xs).array == before).all() else 1)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@needs_numba
+def test_models_in_threads_of_the_users():
+    model = DNC(3, 2, 1024, 4, 1, 4)
+    xs = np.ones((3, 4, 3), "f")
+    want, found = model.copy().unroll(xs).array, []
+
+    def run():
+        found.append(model.copy().unroll(xs).array)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 and all((ys == want).all() for ys in found)
+
+
+# Cost
+
+
+@pytest.mark.parametrize("choice", ["numpy", pytest.param("numba", marks=needs_numba)])
+def test_a_sparse_link_never_becomes_dense(choice):
+    """With N = 16,384 a step stays far below one N x N array (1 GiB), forward and backward."""
+    done = run_python(
+        f"""
+        import resource
+        from lib import DNC
+        import chainer
+        import chainer.functions as F
+        import numpy as np
+
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB on Linux
+
+        xs = np.ones((3, 1, 2), "f")
+        with chainer.using_config("dnc_backend", {choice!r}):
+            F.sum(DNC(2, 1, 64, 4, 2, 8, K=8).unroll(xs)).backward()  # imports, compilation
+            before = peak()
+            model = DNC(2, 1, 16384, 4, 2, 8, K=8)
+            F.sum(model.unroll(xs)).backward()
+            F.sum(model(xs[0])).backward()
+            print(peak() - before)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100
+
+
+# Planted bugs
+
+
+def link_from_the_new_precedence(right, begin, end, before, after, *rest):
+    right(begin, end, before, after, *rest)
+    late = (*before[:3], after[3].copy(), *before[4:])
+    right(begin, end, late, after, *rest)
+
+
+def no_gradient_of_the_read_keys(right, *arguments):
+    right(*arguments)
+    g_xi, at = arguments[8], arguments[9]
+    g_xi[:, : at[1]] = 0
+
+
+def no_gradient_of_the_usage(right, *arguments):
+    right(*arguments)
+    arguments[7][0][...] = 0
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    "name, bug",
+    [
+        ("step", link_from_the_new_precedence),
+        ("step_backward", no_gradient_of_the_read_keys),
+        ("step_backward", no_gradient_of_the_usage),
+    ],
+)
+def test_a_planted_bug_is_caught(monkeypatch, name, bug):
+    from lib.kernels import memory_backward, memory_forward
+
+    module = memory_forward if name == "step" else memory_backward
+    right = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *arguments: bug(right, *arguments))
+    arguments = states(SIZES, 2, np.float64)
+    got = run_step(backends.compiled(), *arguments)
+    with pytest.raises(AssertionError, match="off by"):
+        helpers.assert_same(got, run_step(backends.PLAIN, *arguments))
