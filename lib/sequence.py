@@ -83,7 +83,7 @@ def unroll(parameters, xs, state, active, keep_trace):
     return ys, join_rows([state, *finished[::-1]]), trace
 
 
-def unroll_backward(trace, g_ys, g_state):
+def unroll_backward(trace, g_ys, g_state, need_g_xs):
     """The gradient of :func:`unroll`.
 
     Args:
@@ -91,9 +91,10 @@ def unroll_backward(trace, g_ys, g_state):
         g_ys: gradient of the outputs (T, B, Y). Overwritten.
         g_state: gradients of the state after the last step, ``g_state.link`` that of the values
             where the link is sparse. Its arrays are overwritten.
+        need_g_xs: whether the gradient of the inputs is wanted.
 
     Returns:
-        The gradients of the inputs, of the parameters and of the state before.
+        The gradients of the inputs (or None), of the parameters and of the state before.
     """
     p = trace.parameters
     T, B, X = trace.xs.shape
@@ -105,10 +106,11 @@ def unroll_backward(trace, g_ys, g_state):
     g_z = xp.zeros((T, B, len(p.upward_b)), g_ys.dtype)
     for t in reversed(range(len(trace.steps))):
         n = trace.active[t]
-        g = take_rows(g_state, slice(n))
+        all_active = n == len(g_state.h)
+        g = g_state if all_active else take_rows(g_state, slice(n))
         g = step_backward(trace, t, g, g_out[t, :n], g_reads[t, :n], g_z[t, :n])
-        g_state = g if n == len(g_state.h) else write_rows(g_state, g)
-    g_xs = g_z @ p.upward_W[:, :X]
+        g_state = g if all_active else write_rows(g_state, g)
+    g_xs = g_z @ p.upward_W[:, :X] if need_g_xs else None
     return g_xs, parameter_gradients(trace, g_ys, g_out, g_z), g_state
 
 

@@ -57,9 +57,13 @@ class Unroll(chainer.FunctionNode):
             for shape, g in zip(shapes, grad_outputs)
         ]
         g_ys, g_state = self._sort(arrays[0].reshape(shapes[0]), State(*arrays[1:]))
-        g_xs, g_parameters, g_state = sequence.unroll_backward(self._trace, g_ys, g_state)
+        g_xs, g_parameters, g_state = sequence.unroll_backward(
+            self._trace, g_ys, g_state, need_g_xs=0 in indexes
+        )
         g_xs, g_state = self._unsort(g_xs, g_state)
-        g_inputs = (g_xs.reshape(self.inputs[0].shape), *g_parameters, *g_state)
+        if g_xs is not None:
+            g_xs = g_xs.reshape(self.inputs[0].shape)
+        g_inputs = (g_xs, *g_parameters, *g_state)
         g_inputs = tuple(g_inputs[i] for i in indexes)
         if not chainer.config.enable_backprop:
             return tuple(chainer.as_variable(g) for g in g_inputs)
@@ -73,11 +77,12 @@ class Unroll(chainer.FunctionNode):
         return steps[:, self._order[: steps.shape[1]]], take_rows(state, self._order)
 
     def _unsort(self, steps, state):
-        """Undo :meth:`_sort`."""
+        """Undo :meth:`_sort`; ``steps`` may be None."""
         if self._order is None:
             return steps, state
         back = self._order.argsort()
-        return steps[:, back[: steps.shape[1]]], take_rows(state, back)
+        steps = None if steps is None else steps[:, back[: steps.shape[1]]]
+        return steps, take_rows(state, back)
 
 
 def descending(lengths):
