@@ -99,13 +99,15 @@ class DNC(chainer.Chain):
         checks.inputs("x", x, ("B", "X"), self)
         return self._advance(x, np.ones(len(x), dtype=int))
 
-    def unroll(self, xs, lengths=None):
+    def unroll(self, xs, lengths=None, recompute=False):
         """A whole sequence: the same numbers and gradients as T calls of the link, faster.
 
         Args:
             xs: inputs (T, B, X), an array or Variable of the link's dtype.
             lengths: for each sequence its number of steps, B ints in 0…T in any order. Its state
                 stops changing there, and its later outputs are 0. None: all have T steps.
+            recompute: keep about 2√T steps for the gradient in place of T, and run each step twice.
+                The numbers are the same up to rounding.
 
         Returns:
             ~chainer.Variable: outputs (T, B, Y).
@@ -117,9 +119,9 @@ class DNC(chainer.Chain):
         """
         checks.inputs("xs", xs, ("T", "B", "X"), self)
         T, B, _ = xs.shape
-        return self._advance(xs, checks.lengths(lengths, T, B))
+        return self._advance(xs, checks.lengths(lengths, T, B), recompute)
 
-    def _advance(self, xs, lengths):
+    def _advance(self, xs, lengths, recompute=False):
         """Run checked inputs (B, X) or (T, B, X) from the kept state on."""
         self._initialize(xs.shape[-1])
         state = self._zero_state(len(lengths)) if self._state is None else self._state
@@ -127,7 +129,7 @@ class DNC(chainer.Chain):
         link, columns = (state.link, None)
         if self.sparse:
             link, columns = link.values, link.columns.array
-        node = Unroll(columns, lengths)
+        node = Unroll(columns, lengths, recompute)
         ys, *fields = node.apply((xs, *self._parameters(), *state._replace(link=link)))
         state = State(*fields)
         if self.sparse:

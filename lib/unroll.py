@@ -3,6 +3,7 @@
 import chainer
 import numpy as np
 
+from lib import recompute as segments
 from lib import sequence
 from lib.arrays import module_of
 from lib.sequence import Parameters
@@ -20,12 +21,14 @@ class Unroll(chainer.FunctionNode):
         columns: columns of a sparse link (B, N, K), or None where the link is dense.
         lengths: steps of each sequence of the state, a NumPy array (B,) of ints. Those of the
             sequences that are not fed, the last ones, are 0.
+        recompute: whether to keep fewer steps, and run them twice.
     """
 
-    def __init__(self, columns, lengths):
+    def __init__(self, columns, lengths, recompute=False):
         super().__init__()
         self.columns = columns
         self._lengths = lengths
+        self._steps = segments if recompute else sequence
 
     def forward(self, inputs):
         """Run the sequence, on arrays; see :func:`lib.sequence.unroll`."""
@@ -36,7 +39,7 @@ class Unroll(chainer.FunctionNode):
         self._order = descending(self._lengths)
         active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
         keep_trace = chainer.config.enable_backprop
-        ys, state, self._trace = sequence.unroll(
+        ys, state, self._trace = self._steps.unroll(
             parameters, *self._sort(xs, state), active, keep_trace
         )
         ys, state = self._unsort(ys, state)
@@ -57,7 +60,7 @@ class Unroll(chainer.FunctionNode):
             for shape, g in zip(shapes, grad_outputs)
         ]
         g_ys, g_state = self._sort(arrays[0].reshape(shapes[0]), State(*arrays[1:]))
-        g_xs, g_parameters, g_state = sequence.unroll_backward(
+        g_xs, g_parameters, g_state = self._steps.unroll_backward(
             self._trace, g_ys, g_state, need_g_xs=0 in indexes
         )
         g_xs, g_state = self._unsort(g_xs, g_state)
