@@ -6,6 +6,14 @@ import random
 import sys
 from typing import NamedTuple
 
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+if __name__ == "__main__" and not any(name in os.environ for name in BLAS_THREADS):
+    # To be said before NumPy is imported. The products of a step are too small to be shared: other
+    # threads gain little on an idle machine, and where a core is busy all wait for that one.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+# isort: split
+
 import numpy as np
 
 # Before anything imports Chainer: lib has it run on today's NumPy.

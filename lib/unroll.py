@@ -36,7 +36,7 @@ class Unroll(chainer.FunctionNode):
         if self.columns is not None:
             state = state._replace(link=SparseLink(state.link, self.columns))
         xs = xs.reshape(-1, *xs.shape[-2:])
-        self._order = descending(self._lengths)
+        self._order = descending(self._lengths, module_of(xs))
         active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
         keep_trace = chainer.config.enable_backprop
         ys, state, self._trace = self._steps.unroll(
@@ -88,11 +88,11 @@ class Unroll(chainer.FunctionNode):
         return steps, take_rows(state, back)
 
 
-def descending(lengths):
+def descending(lengths, xp):
     """The order that sorts ``lengths`` descending, ties as they are; None where they are sorted."""
     if (lengths[:-1] >= lengths[1:]).all():
         return None
-    return np.argsort(-lengths, kind="stable")
+    return xp.asarray(np.argsort(-lengths, kind="stable"))
 
 
 class OnceDifferentiable(chainer.FunctionNode):
