@@ -70,7 +70,7 @@ def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial)
 
 
 @inlined
-def unit_key(key, tiny, unit):
+def unit_key(key, unit, tiny):
     """The key (W,) divided by its length, and the inverse length."""
     squared = key.dtype.type(0)
     for w in range(key.size):
@@ -171,12 +171,13 @@ def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
 
 
 @inlined
-def writing(before, after, w, e, v, reads, g_reads, units, g_looked, radial, g, g_w, g_e, g_v, g_k):
+def writing(rows, g, g_w, g_e, g_v, g_k):
     """Turns ``g``, the gradient of M_t (N, W) but for reading, into that of M_{t-1}.
 
     Adds to the gradients of w^w_t (N,), erase and write vector (W,), and of the read keys (R, W) as
     far as they need the rows of the memory.
     """
+    before, after, w, e, v, reads, g_reads, units, g_looked, radial = rows
     one = before.dtype.type(1)
     row = np.empty(before.shape[1], before.dtype)
     for i in range(before.shape[0]):
@@ -258,6 +259,77 @@ def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads,
         g_free[r] = dot * free_gates[r] * (one - free_gates[r])
 
 
+@inlined
+def reading(
+    i, at, content, similarity, directions, memory, row_scales, g_weights, g_reads, g_i, tiny
+):
+    """Gradients by way of the read vectors, as far as they need no sum over rows of the memory.
+
+    Fills the gradients of read modes and strengths in ``g_i`` and adds to that of the read weights
+    (R, N), ``g_weights``.
+
+    Returns:
+        Gradients of b, of the coefficients of the unit keys, and of f (3, R, N); the unit keys
+        (R, W), their scales (R,) and their own coefficients (R,); coefficients of the rows (N,).
+    """
+    R, N = g_weights.shape
+    W = memory.shape[1]
+    reading_weights(g_reads, memory, g_weights)
+    g_sources = np.empty((3, R, N), memory.dtype)
+    units, scales = np.empty((R, W), memory.dtype), np.empty(R, memory.dtype)
+    key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
+    for r in range(R):
+        modes = slice(at[9] + 3 * r, at[9] + 3 * r + 3)
+        sources = (directions[1, r], content[r], directions[0, r])
+        g_of_sources = (g_sources[0, r], g_sources[1, r], g_sources[2, r])
+        reading_modes(i[modes], sources, g_weights[r], g_i[modes], g_of_sources)
+        scales[r] = unit_key(i[r * W : (r + 1) * W], units[r], tiny)
+        g_i[at[1] + r], key_radial[r] = looking_up(
+            content[r], similarity[r], i[at[1] + r], row_scales, g_sources[1, r], radial
+        )
+    return g_sources, units, scales, key_radial, radial
+
+
+@inlined
+def gating(i, at, allocated, looked, g_w, g_i):
+    """Gradients of the gates in ``g_i``.
+
+    Returns:
+        Those of the allocation weighting and of the content weighting, both (N,).
+    """
+    one = g_w.dtype.type(1)
+    g_a, gate = i[at[7]], i[at[8]]
+    g_mixed, g_difference = one - one, one - one
+    g_allocated, g_looked = np.empty_like(g_w), np.empty_like(g_w)
+    for n in range(g_w.size):
+        difference = allocated[n] - looked[n]
+        g_mixed += g_w[n] * (looked[n] + g_a * difference)
+        g_difference += g_w[n] * difference
+        g_allocated[n] = gate * g_a * g_w[n]
+        g_looked[n] = gate * (one - g_a) * g_w[n]
+    g_i[at[7]] = gate * g_difference * g_a * (one - g_a)
+    g_i[at[8]] = g_mixed * gate * (one - gate)
+    return g_allocated, g_looked
+
+
+@inlined
+def looking(i, at, memory, row_scales, content, similarity, g_looked, g_memory, g_i, tiny):
+    """Gradients by way of the write's look-up: of strength and key in ``g_i``, of the memory."""
+    key = slice(at[2], at[3])
+    unit, radial = np.empty(memory.shape[1], memory.dtype), np.zeros_like(row_scales)
+    scale = unit_key(i[key], unit, tiny)
+    g_i[at[3]], key_radial = looking_up(content, similarity, i[at[3]], row_scales, g_looked, radial)
+    looking_at_rows(memory, unit, g_looked, radial, g_memory, g_i[key])
+    finish_key(g_i[key], unit, key_radial, scale)
+
+
+@inlined
+def finish_key(g_key, unit, radial, scale):
+    """Turn the sum over the rows into the gradient of a key (W,)."""
+    for w in range(g_key.size):
+        g_key[w] = (g_key[w] - radial * unit[w]) * scale
+
+
 @kernel
 def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before, g_xi, at, tiny):
     """The gradient of a memory step of the sequences ``begin`` to ``end`` of the batch.
@@ -284,123 +356,60 @@ def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before
     g_usage, g_precedence, g_write, g_read = g_before
     N, W = memory.shape[1:]
     R, K = read_weights.shape[1], columns.shape[2]
-    zero = memory.dtype.type(0)
     one = memory.dtype.type(1)
+    erase, vector, free = slice(at[4], at[5]), slice(at[5], at[6]), slice(at[6], at[7])
     for b in range(begin, end):
-        i, g_i = active[b], g_xi[b]
-        w, g_reads = new_write[b], g_vectors[b].reshape(R, W)
-        # reading
-        g_weights = g_new_read[b].copy()
-        reading_weights(g_reads, new_memory[b], g_weights)
-        g_sources = np.empty((3, R, N), memory.dtype)
-        units, key_scales = np.empty((R, W), memory.dtype), np.empty(R, memory.dtype)
-        key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
-        for r in range(R):
-            m = at[9] + 3 * r
-            reading_modes(
-                i[m : m + 3],
-                (directions[b, 1, r], content[b, 1 + r], directions[b, 0, r]),
-                g_weights[r],
-                g_i[m : m + 3],
-                (g_sources[0, r], g_sources[1, r], g_sources[2, r]),
-            )
-            key = i[r * W : (r + 1) * W]
-            key_scales[r] = unit_key(key, tiny, units[r])
-            g_i[at[1] + r], key_radial[r] = looking_up(
-                content[b, 1 + r],
-                similarity[b, 1 + r],
-                i[at[1] + r],
-                new_scales[b],
-                g_sources[1, r],
-                radial,
-            )
-        # links and precedence
-        g_w = g_new_write[b].copy()
-        precedences(precedence[b], w, g_new_precedence[b], g_precedence[b], g_w)
-        g_f, g_b = g_sources[2], g_sources[0]
-        if K == 0:
-            links_dense(
-                link[b],
-                new_link[b],
-                precedence[b],
-                w,
-                read_weights[b],
-                g_f,
-                g_b,
-                g_link[b],
-                g_precedence[b],
-                g_w,
-                g_read[b],
-            )
-        else:
-            following_links(
-                new_link[b], new_columns[b], read_weights[b], g_f, g_b, g_link[b], g_read[b]
-            )
-            links_sparse(
-                link[b], columns[b], kept[b], precedence[b], w, g_link[b], g_precedence[b], g_w
-            )
-        # writing
-        e, v = i[at[4] : at[5]], i[at[5] : at[6]]
-        g_e, g_v = g_i[at[4] : at[5]], g_i[at[5] : at[6]]
-        g_keys = g_i[: at[1]].reshape(R, W)
-        writing(
-            memory[b],
+        i, g_i, w = active[b], g_xi[b], new_write[b]
+        g_reads, g_weights = g_vectors[b].reshape(R, W), g_new_read[b].copy()
+        g_sources, units, scales, key_radial, radial = reading(
+            i,
+            at,
+            content[b, 1:],
+            similarity[b, 1:],
+            directions[b],
             new_memory[b],
-            w,
-            e,
-            v,
-            new_read[b],
+            new_scales[b],
+            g_weights,
             g_reads,
-            units,
-            g_sources[1],
-            radial,
-            g_memory[b],
-            g_w,
-            g_e,
-            g_v,
-            g_keys,
+            g_i,
+            tiny,
         )
+
+        g_w, g_p, g_r = g_new_write[b].copy(), g_precedence[b], g_read[b]
+        precedences(precedence[b], w, g_new_precedence[b], g_p, g_w)
+        g_f, g_b, g_l = g_sources[2], g_sources[0], g_link[b]
+        p, r = precedence[b], read_weights[b]
+        if K == 0:
+            links_dense(link[b], new_link[b], p, w, r, g_f, g_b, g_l, g_p, g_w, g_r)
+        else:
+            following_links(new_link[b], new_columns[b], r, g_f, g_b, g_l, g_r)
+            links_sparse(link[b], columns[b], kept[b], p, w, g_l, g_p, g_w)
+
+        e, v, g_e, g_v = i[erase], i[vector], g_i[erase], g_i[vector]
+        g_keys, g_m = g_i[: at[1]].reshape(R, W), g_memory[b]
+        rows = memory[b], new_memory[b], w, e, v, new_read[b], g_reads, units, g_sources[1], radial
+        writing(rows, g_m, g_w, g_e, g_v, g_keys)
+        for head in range(R):
+            finish_key(g_keys[head], units[head], key_radial[head], scales[head])
         for c in range(W):
             g_e[c] *= e[c] * (one - e[c])
-        for r in range(R):
-            for c in range(W):
-                g_keys[r, c] = (g_keys[r, c] - key_radial[r] * units[r, c]) * key_scales[r]
-        # where it was written
+
         taken = order[b, : counts[b]]
         allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
         allocation(new_usage[b], taken, allocated, products)
-        g_a, g_w_gate = i[at[7]], i[at[8]]
-        looked = content[b, 0]
-        g_mixed, g_difference = zero, zero
-        g_allocated, g_looked = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
-        for n in range(N):
-            difference = allocated[n] - looked[n]
-            g_mixed += g_w[n] * (looked[n] + g_a * difference)
-            g_difference += g_w[n] * difference
-            g_allocated[n] = g_w_gate * g_a * g_w[n]
-            g_looked[n] = g_w_gate * (one - g_a) * g_w[n]
-        g_i[at[7]] = g_w_gate * g_difference * g_a * (one - g_a)
-        g_i[at[8]] = g_mixed * g_w_gate * (one - g_w_gate)
-        radial[:] = zero
-        scale = unit_key(i[at[2] : at[3]], tiny, units[0])
-        g_i[at[3]], key_radial[0] = looking_up(
-            looked, similarity[b, 0], i[at[3]], row_scales[b], g_looked, radial
+        g_allocated, g_looked = gating(i, at, allocated, content[b, 0], g_w, g_i)
+        looking(
+            i,
+            at,
+            memory[b],
+            row_scales[b],
+            content[b, 0],
+            similarity[b, 0],
+            g_looked,
+            g_m,
+            g_i,
+            tiny,
         )
-        g_key = g_i[at[2] : at[3]]
-        looking_at_rows(memory[b], units[0], g_looked, radial, g_memory[b], g_key)
-        for c in range(W):
-            g_key[c] = (g_key[c] - key_radial[0] * units[0, c]) * scale
-        # usage
         g_u = g_new_usage[b].copy()
         allocating(new_usage[b], taken, products, g_allocated, g_u)
-        using(
-            usage[b],
-            write_weights[b],
-            read_weights[b],
-            i[at[6] : at[7]],
-            g_u,
-            g_usage[b],
-            g_write[b],
-            g_read[b],
-            g_i[at[6] : at[7]],
-        )
+        using(usage[b], write_weights[b], r, i[free], g_u, g_usage[b], g_write[b], g_r, g_i[free])
