@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 
 from benchmarks.plan import Plan, Sizes, full_plan, quick_plan
 
@@ -17,7 +18,7 @@ scaling   time and memory against N, batch size and sequence length
 profile   where the time of a step goes
 startup   from the start of the process to the first step; first against last of many iterations
 
-An other implementation is a checkout of github.com/AdeelMufti/DifferentiableNeuralComputer
+Another implementation is a checkout of github.com/AdeelMufti/DifferentiableNeuralComputer
 (original), github.com/yos1up/DNC (yos1up), github.com/ixaxaar/pytorch-dnc (pytorch-dnc) or
 github.com/RobertCsordas/dnc (csordas). The last two need PyTorch: name an interpreter that has it
 by --python.
@@ -42,8 +43,9 @@ def parse(argv):
     add(
         "--threads",
         type=int,
-        help="threads of BLAS; 0 leaves them to BLAS (default: 1, or what the environment says)",
+        help="threads of BLAS; 0: left to BLAS (default: 1, or what the environment says)",
     )
+    add("--iterations", type=int, help="of the long run of startup (default: 20000)")
     add("--json", metavar="FILE", help="save all numbers")
     add("--plot", metavar="FILE", help="draw time against N, and against others (Matplotlib)")
     add("--from-json", metavar="FILE", help="measure nothing: print and draw what was saved")
@@ -74,15 +76,16 @@ def sizes(text):
 
 def plan(args) -> Plan:
     """What to measure and how often."""
-    return (quick_plan if args.quick else full_plan)(args.hps.but(T=args.rows))
+    found = (quick_plan if args.quick else full_plan)(args.hps.but(T=args.rows))
+    return replace(found, iterations=args.iterations) if args.iterations else found
 
 
 def thread_settings(threads, environment=os.environ):
     """What to set in the environment for that many threads of BLAS.
 
     None, the default, is one thread unless the environment says otherwise: at batch 1 the matrices
-    are too small for more to pay. 0 leaves the number to BLAS.
+    are too small for more to pay. 0 changes nothing.
     """
     if threads is None:
-        return {} if "OPENBLAS_NUM_THREADS" in environment else dict.fromkeys(THREAD_VARIABLES, "1")
-    return {} if threads == 0 else dict.fromkeys(THREAD_VARIABLES, str(threads))
+        threads = 0 if any(name in environment for name in THREAD_VARIABLES) else 1
+    return dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}

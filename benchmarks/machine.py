@@ -6,6 +6,8 @@ import platform
 import sys
 from pathlib import Path
 
+from benchmarks.arguments import THREAD_VARIABLES
+
 
 def describe():
     """Processor, cores, versions and threads, as a dict."""
@@ -15,7 +17,7 @@ def describe():
         "system": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "numba", "chainer")},
-        "BLAS threads": os.environ.get("OPENBLAS_NUM_THREADS", "left to BLAS"),
+        "BLAS threads": next(filter(None, map(os.environ.get, THREAD_VARIABLES)), "left to BLAS"),
         "Numba threads": os.environ.get("NUMBA_NUM_THREADS", "left to Numba"),
     }
 

@@ -22,21 +22,29 @@ def draw(results, path):
 
 def draw_growth(axes, result):
     """Time per step against N, both scales logarithmic."""
-    axes.set_title("Time grows like N")
+    axes.set_title("Time against the size of the memory, batch 1")
     if result is None:
         return leave_empty(axes)
     rows = result["growth"]["N"]
     sizes = [row["size"] for row in rows]
-    for backend in (key for key in rows[0] if key != "size"):
+    backends = [key for key in rows[0] if key != "size"]
+    for backend in backends:
         ms = [row[backend]["time"]["median"] for row in rows]
         axes.plot(sizes, ms, "o-", color=COLORS.get(backend), label=LABELS.get(backend, backend))
-    guide = [ms[-1] / sizes[-1] * size * 0.3 for size in sizes]
+    lowest = min(rows[-1][backend]["time"]["median"] for backend in backends)
+    guide = [0.4 * lowest * size / sizes[-1] for size in sizes]
     axes.plot(sizes, guide, ":", color="gray", label="proportional to N")
     axes.set(xscale="log", yscale="log", xlabel="memory locations N", ylabel="ms per step")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.yaxis.set_major_formatter(plain)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+
+
+def plain(value, _):
+    """A tick's number without powers of ten."""
+    return f"{value:,g}" if value < 1e6 else f"{value:,.0f}"
 
 
 def leave_empty(axes):
@@ -68,6 +76,7 @@ def draw_bars(axes, found):
     axes.bar_label(drawn, [number(ms) for ms in found.values()], padding=3)
     axes.set_yticks(positions, list(found))
     axes.set(xscale="log", xlabel="ms per step")
+    axes.xaxis.set_major_formatter(plain)
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)
 

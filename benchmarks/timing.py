@@ -22,6 +22,7 @@ def interleave(variants, plan, what):
     for name, run in tqdm(variants.items(), f"{what}, warming up", disable=None, leave=False):
         once = seconds_of(run)
         once = seconds_of(run) if once < 2 else once
+        once = max(once, 1e-9)  # a clock may be coarse
         counts[name] = max(1, int(plan.seconds / once))
         affordable = int(plan.limit / (counts[name] * once))
         turns[name] = min(plan.rounds, max(LEAST_TURNS, affordable))

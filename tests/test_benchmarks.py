@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -96,8 +97,9 @@ def results():
 
 @pytest.fixture(scope="module")
 def compared(originals):
-    """What is measured of them."""
-    return others.measure(PLAN, originals, {})
+    """What is measured of them, with one thread."""
+    with mock.patch.object(others, "THREADS", {"one thread": "1"}):
+        return others.measure(PLAN, originals, {})
 
 
 def script(folder, name, more, statement):
@@ -245,6 +247,17 @@ def test_threads_are_one_unless_someone_says_otherwise():
     assert arguments.thread_settings(0, {}) == {}
 
 
+def test_threads_of_a_worker(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert "OMP_NUM_THREADS" not in others.thread_environment(None)
+    assert others.thread_environment("1")["OMP_NUM_THREADS"] == "1"
+
+
+def test_iterations_of_the_long_run():
+    args = arguments.parse(["--iterations", "7", "--rows", "3"])
+    assert arguments.plan(args).iterations == 7 and arguments.plan(args).sizes.T == 3
+
+
 @pytest.mark.parametrize(
     "argv",
     [["--only", "nothing"], ["--others", "original"], ["--others", "x=y"], ["--hps", "1,2"]],
@@ -261,7 +274,7 @@ def test_others_are_run_beside_this_library(compared):
     assert result["failures"] == []
     measured = result["cases"][others.DEFAULT]
     assert list(measured) == [others.OURS, others.STEPS, "original", "yos1up"]
-    assert set(measured["original"]) == set(others.THREADS)
+    assert set(measured["original"]) == {"one thread"}
     assert "original" in result["cases"]["K=0"] and "yos1up" not in result["cases"]["K=0"]
     assert "yos1up" in others.report(result)
 
