@@ -36,8 +36,6 @@ def run(args):
         print(report(saved))
     else:
         saved = measure(args)
-    if args.json:
-        Path(args.json).write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
     if args.plot:
         from benchmarks import plot
 
@@ -63,6 +61,9 @@ def measure(args):
         extra = (args.others, args.python) if name == "others" else ()
         saved["benchmarks"][name] = MODULES[name].measure(plan, *extra)
         print(section(name, saved["benchmarks"][name]), flush=True)
+        if args.json:  # after each, so that an interruption loses only one
+            text = json.dumps(saved, indent=1) + "\n"
+            Path(args.json).write_text(text, encoding="utf-8")
     return saved
 
 
