@@ -44,7 +44,7 @@ format: $(FOR_TEST)
 	$(BIN) -m ruff check --fix-only .
 	$(BIN) -m ruff format .
 
-bench: $(FOR_RUN)
+bench: $(FOR_TEST)
 	$(BIN) -m benchmarks $(ARGS)
 
 clean:

@@ -89,6 +89,11 @@ def build(settings, snapshot=None):
     rng = np.random.default_rng(settings["seed"])
     np.random.seed(rng.integers(2**32))  # Chainer draws initial weights from there
     widths = task.input_width, task.output_width
+    numbers = N * max(W, R, K if 0 < K < N else N) * settings["batch_size"]
+    if numbers >= 2**60 and not settings["lstm_only"]:
+        raise WrongArgumentError(
+            f"hps {config.as_text(settings['hps'])}: no machine holds a state of {numbers} numbers"
+        )
     try:
         if settings["lstm_only"]:
             model = LSTMBaseline(*widths, H, gpu=gpu)
@@ -249,6 +254,10 @@ def main(argv=None):
     except (FailedError, TrainingFailedError, MemoryError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # What is still to be printed goes nowhere, in place of a message when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return 130
 

@@ -39,7 +39,6 @@ setup(
     python_requires=">=3.9",
     packages=find_packages(include=["lib", "lib.*", "tasks", "tasks.*"]),
     py_modules=["dnc"],
-    package_data={"lib.kernels": ["*.cu"]},
     install_requires=[
         "chainer==7.8.1",  # the last release; building it needs build-constraints.txt
         "numpy>=1.23",

@@ -77,8 +77,8 @@ def timers(clock):
     """Wrap all pieces, and the steps of whichever backend is taken."""
     find = sequence.backend_for
 
-    def timed_backend(array):
-        backend = find(array)
+    def timed_backend(*arguments):
+        backend = find(*arguments)
         steps = ("step", MEMORY[0]), ("step_backward", MEMORY[1])
         cells = ("cell", CELL[0]), ("cell_backward", CELL[1])
         timed = {name: clock.wrap(part, getattr(backend, name)) for name, part in steps + cells}

@@ -4,7 +4,9 @@
 where Numba is installed; ``"numpy"`` is the plain array code, which CuPy always uses.
 """
 
+import importlib
 import importlib.util
+import warnings
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,8 +16,6 @@ import numpy as np
 from lib import lstm, memory
 
 chainer.global_config.dnc_backend = "auto"
-
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
 
 class Backend(NamedTuple):
@@ -30,36 +30,55 @@ class Backend(NamedTuple):
 
 PLAIN = Backend("numpy", lstm.cell, lstm.cell_backward, memory.step, memory.step_backward)
 
+# The loops compare the candidates of a row one with another; above this NumPy's sort is faster.
+LARGEST_K = 64
 
-def backend_for(array):
-    """The :class:`Backend` for arrays like this one.
+
+def backend_for(array, K):
+    """The :class:`Backend` for arrays like this one, and K entries a row of a sparse link (or 0).
 
     Raises:
         ValueError: see :func:`use_compiled`.
     """
-    return compiled() if use_compiled() and type(array) is np.ndarray else PLAIN
+    suited = type(array) is np.ndarray and K <= LARGEST_K
+    return compiled() if use_compiled() and suited else PLAIN
 
 
 def use_compiled():
-    """Whether compiled loops are installed and wanted.
+    """Whether compiled loops can be had and are wanted.
 
     Raises:
         ValueError: ``chainer.config.dnc_backend`` is none of "auto", "numpy" and "numba", or
-            "numba" where Numba is not installed.
+            "numba" where Numba cannot be used.
     """
     choice = chainer.config.dnc_backend
     if choice not in ("auto", "numpy", "numba"):
         raise ValueError(
             f'chainer.config.dnc_backend must be "auto", "numpy" or "numba", not {choice!r}'
         )
-    if choice == "numba" and not HAS_NUMBA:
-        raise ValueError('chainer.config.dnc_backend is "numba", but Numba is not installed')
-    return choice != "numpy" and HAS_NUMBA
+    problem = None if choice == "numpy" else numba_problem()
+    if choice == "numba" and problem is not None:
+        raise ValueError(f'chainer.config.dnc_backend is "numba", but {problem}')
+    return choice != "numpy" and problem is None
+
+
+@cache
+def numba_problem():
+    """Why Numba cannot be used, or None. Found out when first asked: its import takes a while."""
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed"
+    try:
+        importlib.import_module("lib.kernels.memory")
+    except ImportError as error:  # one that does not go with this NumPy, say
+        problem = f"Numba cannot be imported: {error}"
+        warnings.warn(f"{problem}. The slower NumPy code is used.", RuntimeWarning, stacklevel=2)
+        return problem
+    return None
 
 
 @cache
 def compiled():
-    """The backend of compiled loops. Numba is imported here, not with ``lib``: it takes a while."""
+    """The backend of compiled loops."""
     from lib import kernels
     from lib.kernels import lstm, memory
 

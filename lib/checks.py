@@ -43,15 +43,23 @@ def configured_dtype():
     return dtype
 
 
-def array(name, value, dtype):
-    """Check an array or Variable of ``dtype``."""
+def data_of(name, value):
+    """The data of an array or Variable; else TypeError."""
     data = value.array if isinstance(value, chainer.Variable) else value
-    if not isinstance(data, (np.ndarray, cuda.ndarray)):
+    unfit = isinstance(data, (np.matrix, np.ma.MaskedArray))
+    if unfit or not isinstance(data, (np.ndarray, cuda.ndarray)):
         raise TypeError(
             f"{name} must be a NumPy or CuPy array or a Variable of one, not {type(data).__name__}"
         )
+    return data
+
+
+def array(name, value, dtype):
+    """The data of an array or Variable of ``dtype``; else TypeError."""
+    data = data_of(name, value)
     if data.dtype != dtype:
-        raise TypeError(f"{name} must be of dtype {dtype.name}, not {data.dtype.name}")
+        found = data.dtype.name if data.dtype.isnative else data.dtype.str
+        raise TypeError(f"{name} must be of dtype {dtype.name}, not {found}")
     return data
 
 
@@ -111,11 +119,13 @@ def state(values, model):
     if not given:
         return None
     for name, value in given.items():
-        if name != "link.columns":
+        if name == "link.columns":
+            data_of(f"state.{name}", value)
+        else:
             array(f"state.{name}", value, model.dtype)
     B = next(iter(given.values())).shape[:1]
     for name, shape in named_fields(model.state_shapes(*B or (1,))):
-        if name in given and given[name].shape != tuple(shape):
+        if name in given and (given[name].shape != tuple(shape) or 0 in shape):
             raise ValueError(
                 f"state.{name} must have the shape {tuple(shape)}, not {given[name].shape}"
             )

@@ -18,11 +18,11 @@ keep_freed_memory()
 class Controller(chainer.Chain):
     """An LSTM and one linear layer on its output, which gives [ν ; ξ]."""
 
-    def __init__(self, in_size, hidden, out_size):
+    def __init__(self, in_size, hidden, initial_bias):
         super().__init__()
         with self.init_scope():
             self.lstm = L.LSTM(in_size, hidden)
-            self.linear = L.Linear(hidden, out_size)
+            self.linear = L.Linear(hidden, len(initial_bias), initial_bias=initial_bias)
 
 
 class DNC(chainer.Chain):
@@ -65,9 +65,9 @@ class DNC(chainer.Chain):
         self._state = None
         in_size = None if X is None else X + R * W
         with self.init_scope():
-            self.controller = Controller(in_size, H, Y + interface.size(W, R))
+            bias = np.append(np.zeros(Y), interface.initial_bias(N, W, R)).astype(self.dtype)
+            self.controller = Controller(in_size, H, bias)
             self.read_out = L.Linear(R * W, Y)
-        self.controller.linear.b.array[Y:] = interface.initial_bias(N, W, R)
         if gpu >= 0:
             self.to_gpu(gpu)
 
@@ -107,7 +107,8 @@ class DNC(chainer.Chain):
             lengths: for each sequence its number of steps, B ints in 0…T in any order. Its state
                 stops changing there, and its later outputs are 0. None: all have T steps.
             recompute: keep about 2√T steps for the gradient in place of T, and run each step twice.
-                The numbers are the same up to rounding.
+                The numbers are the same up to rounding, as long as no parameter is changed in place
+                before the backward pass.
 
         Returns:
             ~chainer.Variable: outputs (T, B, Y).
@@ -155,7 +156,7 @@ class DNC(chainer.Chain):
         lstm = self.controller.lstm
         if lstm.upward.W.array is not None:
             return
-        with chainer.using_config("dtype", self.dtype), chainer.using_device(self.device):
+        with self._own_dtype(), chainer.using_device(self.device):
             lstm.upward._initialize_params(X + self.R * self.W)
             lstm._initialize_params()
 
@@ -253,10 +254,25 @@ class DNC(chainer.Chain):
 
     def copy(self, mode="share"):
         """A copy with a state of its own, which starts a new graph; see ``chainer.Link.copy``."""
-        copied = super().copy(mode)
+        with self._own_dtype():
+            copied = super().copy(mode)
         if self._state is not None:
             copied._state = map_arrays(detached_copy, self._state)
         return copied
+
+    def serialize(self, serializer):
+        """Save or load the parameters; see ``chainer.Link.serialize``."""
+        with self._own_dtype():
+            super().serialize(serializer)
+
+    def copyparams(self, link, copy_persistent=True):
+        """Take over the parameters of another link; see ``chainer.Link.copyparams``."""
+        with self._own_dtype():
+            super().copyparams(link, copy_persistent)
+
+    def _own_dtype(self):
+        """A context in which parameters that get their shape get the dtype of the link too."""
+        return chainer.using_config("dtype", self.dtype)
 
 
 def detached_copy(variable):

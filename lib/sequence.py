@@ -9,6 +9,7 @@ from lib import content
 from lib.arrays import module_of
 from lib.backends import Backend, backend_for
 from lib.memory import MemoryState
+from lib.sparse_linkage import kept_per_row
 from lib.state import State, map_arrays, take_rows
 
 
@@ -50,7 +51,7 @@ def unroll(parameters, xs, state, active, keep_trace):
     Returns:
         The outputs (T, B, Y), the state after the last step, and a :class:`SequenceTrace` or None.
     """
-    p, backend = parameters, backend_for(xs)
+    p, backend = parameters, backend_for(xs, kept_per_row(state.link))
     T, B, X = xs.shape
     Y = len(p.read_out_b)
     projected = affine(xs, p.upward_W[:, :X], p.upward_b)

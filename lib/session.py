@@ -60,6 +60,7 @@ class Session:
         Raises:
             TrainingFailedError: the loss or a weight is not finite, memory ran out, or a file
                 could not be written. The last snapshot is as it was.
+            BrokenPipeError: nobody reads what is printed; a snapshot was saved.
         """
         self._saver.path = resumed_from
         self._trainer.extend(self._saver)
@@ -68,6 +69,10 @@ class Session:
             if self.iteration > 0:  # before, Adam has no state to save
                 self._saver(self._trainer)
             self._reports.finish(self._trainer, self.finished)
+        except BrokenPipeError:  # nobody reads the output any more
+            if self.iteration > 0:
+                self._saver(self._trainer)
+            raise
         except (training.DivergedError, MemoryError, OSError) as error:
             raise TrainingFailedError(self._failure(error)) from error
         return self._saver.path

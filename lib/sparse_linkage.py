@@ -29,6 +29,11 @@ class LinkTrace(NamedTuple):
     kept: Any  # (B·K, K): which of these became the entries of the row
 
 
+def kept_per_row(link):
+    """K of a :class:`SparseLink`, 0 of a dense link."""
+    return link.columns.shape[2] if isinstance(link, SparseLink) else 0
+
+
 def first_columns(shape, xp):
     """The columns of a zero matrix of shape (B, N, K): ties at 0 keep the lowest columns."""
     return xp.broadcast_to(xp.arange(shape[-1], dtype="int32"), shape)

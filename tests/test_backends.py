@@ -16,7 +16,9 @@ from lib import DNC, backends, content, interface
 from lib.memory import MemoryState
 from lib.sparse_linkage import SparseLink
 
-needs_numba = pytest.mark.skipif(not backends.HAS_NUMBA, reason="Numba is not installed")
+needs_numba = pytest.mark.skipif(
+    backends.numba_problem() is not None, reason=str(backends.numba_problem())
+)
 SIZES = Sizes(N=37, W=5, R=3, H=4)
 
 
@@ -148,20 +150,125 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
 
 def test_every_choice_and_a_wrong_one():
     array = np.zeros(1, "f")
-    assert backends.backend_for(array).name == ("numba" if backends.HAS_NUMBA else "numpy")
+    best = "numpy" if backends.numba_problem() else "numba"
+    assert backends.backend_for(array, 0).name == best
     with chainer.using_config("dnc_backend", "numpy"):
-        assert backends.backend_for(array).name == "numpy"
+        assert backends.backend_for(array, 0).name == "numpy"
     with chainer.using_config("dnc_backend", "cuda"):
         with pytest.raises(ValueError, match="dnc_backend.*auto.*numpy.*numba.*'cuda'"):
-            backends.backend_for(array)
+            backends.backend_for(array, 0)
+
+
+@needs_numba
+def test_many_entries_a_row_are_sorted_by_numpy():
+    array = np.zeros(1, "f")
+    assert backends.backend_for(array, 64).name == "numba"
+    assert backends.backend_for(array, 65).name == "numpy"
+
+
+def test_a_numba_that_cannot_be_imported(tmp_path):
+    """As one that does not go with this NumPy: the plain code serves, with one warning."""
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('needs another NumPy')")
+    done = run_python(
+        f"""
+        import sys, warnings
+        sys.path.insert(0, {str(tmp_path)!r})
+        from lib import Adam, DNC
+        import chainer, chainer.functions as F, numpy as np
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = DNC(3, 2, 8, 4, 1, 4)
+            optimizer = Adam().setup(model)
+            for _ in range(2):
+                F.sum(model(np.ones((1, 3), "f"))).backward()
+                optimizer.update()
+        said = [str(w.message) for w in caught if "Numba" in str(w.message)]
+        assert len(said) == 1 and "needs another NumPy" in said[0], said
+        try:
+            with chainer.using_config("dnc_backend", "numba"):
+                model(np.ones((1, 3), "f"))
+        except ValueError as error:
+            assert "needs another NumPy" in str(error)
+        else:
+            raise SystemExit("no ValueError")
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@needs_numba
+def test_no_folder_to_keep_what_was_compiled():
+    done = run_python(
+        """
+        from numba.core import caching
+        caching.CacheImpl._locator_classes = []
+        if hasattr(caching.CacheImpl, "_locator_classes_user"):
+            caching.CacheImpl._locator_classes_user = []
+        from lib.kernels.compiled import exact
+
+        @exact
+        def double(x):
+            return 2 * x
+
+        assert double(3) == 6
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@needs_numba
+def test_threads_that_outlive_the_program():
+    done = run_python(
+        """
+        import threading, time
+        from lib import DNC
+        import numpy as np
+        model = DNC(3, 2, 1024, 4, 1, 4)
+        model.unroll(np.ones((1, 1, 3), "f"))
+        model.reset_state()
+
+        def later():
+            time.sleep(0.5)
+            print(model.unroll(np.ones((1, 4, 3), "f")).shape)
+
+        threading.Thread(target=later).start()
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "(1, 4, 2)\n"), done.stderr
+
+
+@needs_numba
+def test_read_only_states_need_no_compilation():
+    from lib.kernels import memory_forward
+
+    state, scales, xi = states(SIZES, 1, np.float64)
+    backends.compiled().step(state, scales, xi)
+    before = len(memory_forward.step.signatures)
+    state.usage.flags.writeable = False
+    backends.compiled().step(state._replace(memory=np.asfortranarray(state.memory)), scales, xi)
+    assert len(memory_forward.step.signatures) == before
+
+
+@needs_numba
+def test_lengths_that_overflow_count_as_similarity_zero():
+    state, _, xi = states(SIZES, 1, np.float32)
+    state.memory[:, 3] = 1e30
+    xi[:, :5] = 1e30
+    with np.errstate(over="ignore"):
+        arguments = state, content.inverse_norms(state.memory), xi
+        plain = backends.PLAIN.step(*arguments)
+    loops = backends.compiled().step(*arguments)
+    assert np.isfinite(plain[1]).all()
+    np.testing.assert_allclose(loops[1], plain[1], rtol=1e-4)
 
 
 def test_without_numba(monkeypatch):
-    monkeypatch.setattr(backends, "HAS_NUMBA", False)
-    assert backends.backend_for(np.zeros(1, "f")).name == "numpy"
+    monkeypatch.setattr(backends, "numba_problem", lambda: "Numba is not installed")
+    assert backends.backend_for(np.zeros(1, "f"), 0).name == "numpy"
     with chainer.using_config("dnc_backend", "numba"):
         with pytest.raises(ValueError, match="Numba is not installed"):
-            backends.backend_for(np.zeros(1, "f"))
+            backends.backend_for(np.zeros(1, "f"), 0)
 
 
 def test_a_gradient_keeps_to_the_backend_of_its_sequence():

@@ -31,6 +31,7 @@ WRONG = [
     ("--hps 8,4,1,8,x", "--hps", "'8,4,1,8,x'"),
     ("--hps=", "--hps", "''"),
     ("--hps 2000000000,2000000000,2000000000,2000000000,1", "hps"),
+    ("--hps 2147483647,1,1,1,2147483646", "hps", "2147483647"),
     ("--task sort", "--task", "priority_sort"),
     ("--max_seq_len 1", "max_seq_len", "2", "addition"),
     ("--max_seq_len 3 --task priority_sort", "max_seq_len", "4", "got 3"),
@@ -232,6 +233,21 @@ def test_the_program_prints_plain_lines_without_a_terminal(tmp_path):
     assert (process.returncode, err) == (0, "")
     assert "\r" not in out and "\033" not in out
     assert (tmp_path / "new" / "dnc_addition_iter_30.npz").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes close otherwise elsewhere")
+def test_a_reader_that_goes_away_costs_nothing_learnt(tmp_path):
+    """As with `| head`: training stops, saves, and does not complain."""
+    process = start(tmp_path / "new", "--iterations", 10**6, "--log_interval", 10)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    (snapshot,) = (tmp_path / "new").glob("*.npz")
+    again = start(tmp_path / "new", "--iterations", 10**6, "--test_seq_len", 3)
+    out, err = again.communicate(timeout=60)
+    assert (again.returncode, err) == (0, "") and str(snapshot) in out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")

@@ -3,6 +3,7 @@
 import copy
 import gc
 import inspect
+import io
 import pickle
 import tracemalloc
 import weakref
@@ -112,6 +113,25 @@ def test_parameters_start_as_those_of_chainers_links_but_for_the_interface():
     for name, rows in helpers.interface_rows(SIZES).items():
         np.testing.assert_allclose(bias[rows], started[name], rtol=1e-6, err_msg=name)
     assert not bias[:2].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_new_parameters_start_alike_and_keep_the_dtype(dtype):
+    """Copies with new parameters, loaded and copied ones, outside the dtype's configuration."""
+    with chainer.using_config("dtype", dtype):
+        model, deferred, other = (DNC(X, 2, 5, 4, 2, 6) for X in (3, None, None))
+    file = io.BytesIO()
+    chainer.serializers.save_npz(file, model)
+    file.seek(0)
+    chainer.serializers.load_npz(file, deferred)
+    other.copyparams(model)
+    new = model.copy(mode="init")
+    for each in (deferred, other, new, *model.repeat(2)):
+        assert {param.dtype for param in each.params()} == {np.dtype(dtype)}
+    for each in (new, *model.repeat(2)):
+        bias, started = each.controller.linear.b.array, model.controller.linear.b.array
+        np.testing.assert_array_equal(bias, started)
+        assert (each.read_out.W.array != model.read_out.W.array).any()
 
 
 @BOTH
@@ -791,6 +811,24 @@ def test_a_state_of_another_kind():
     refuses(lambda: started(sparse).set_state(states[dense]), "link")
     for bad in (3, "state", (np.zeros((1, 5, 4), "f"),), {"memory": 1}):
         refuses(lambda bad=bad: started(dense).set_state(bad), "state")
+
+
+def test_a_state_of_no_sequences_and_columns_that_are_no_array():
+    sparse, dense = SIZES._replace(K=2), SIZES
+    empty = np.zeros((0, 5, 4), "f")
+    for sizes in (sparse, dense):
+        refuses(lambda s=sizes: started(s).set_state((empty,) + (None,) * 8), "memory")
+    model = started(sparse)
+    link = model.get_state().link
+    for bad in (link[1].array.tolist(), chainer.Variable(None)):
+        given = model.get_state()._replace(link=(link[0], bad))
+        refuses(lambda given=given: model.set_state(given), "columns")
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("kind", [np.matrix, np.ma.MaskedArray])
+def test_arrays_that_are_more_than_arrays(kind):
+    refuses(lambda: started(SIZES)(kind(np.zeros((3, 3), "f"))), "x", kind.__name__)
 
 
 @pytest.mark.parametrize("bad", [5, -1])

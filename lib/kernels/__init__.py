@@ -8,6 +8,15 @@ def announce():
     """Say that the loops are being compiled, where they have not been kept from another run."""
     from lib.kernels import memory_forward
 
-    kept = Path(memory_forward.step.stats.cache_path)
-    if not any(kept.glob("memory_forward.step-*.nbi")):
-        print(f"Compiling the CPU kernels, once; they are kept in {kept}.", file=sys.stderr)
+    folder = memory_forward.step.stats.cache_path
+    if folder is None:
+        print("Compiling the CPU kernels; no folder could be found to keep them.", file=sys.stderr)
+    elif not is_kept(Path(folder), Path(memory_forward.__file__)):
+        print(f"Compiling the CPU kernels, once; they are kept in {folder}.", file=sys.stderr)
+
+
+def is_kept(folder, source):
+    """Whether this Python has kept what it compiled of a source file since that has changed."""
+    version = f"py{sys.version_info.major}{sys.version_info.minor}"
+    indexes = folder.glob(f"{source.stem}.step-*.{version}.nbi")
+    return any(index.stat().st_mtime > source.stat().st_mtime for index in indexes)

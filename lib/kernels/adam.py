@@ -2,10 +2,10 @@
 
 import math
 
-from numba import njit
+from lib.kernels.compiled import exact
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # no fastmath: Chainer's numbers, bit by bit
+@exact  # Chainer's numbers, bit by bit
 def update(parameter, gradient, m, v, alpha_t, rate1, rate2, eps, keep, eta):
     """Update parameter, m and v, all (size,), in place.
 

@@ -27,7 +27,7 @@ def step(state, row_scales, xi):
     link = state.link
     link, columns = link if isinstance(link, SparseLink) else (link, dense_columns(len(xi)))
     before = (state.memory, row_scales, state.usage, state.precedence, link, columns, *state[4:])
-    before = tuple(map(np.ascontiguousarray, before))
+    before = tuple(map(as_compiled, before))
     after = tuple(map(np.empty_like, before))
     B, R, N = state.read_weights.shape
     W, K, dtype = state.memory.shape[2], columns.shape[2], xi.dtype
@@ -42,7 +42,7 @@ def step(state, row_scales, xi):
         np.empty((B, K, 2 + 2 * K), np.int32),
     )
     constants = starts(W, R), SMALLEST_NORMAL[dtype.char]
-    xi = np.ascontiguousarray(xi)
+    xi = as_compiled(xi)
     share_batch(memory_forward.step, B, N, before, after, vectors, trace, xi, *constants)
     memory, scales, usage, precedence, link, columns, write_weights, read_weights = after
     link = SparseLink(link, columns) if K else link
@@ -54,8 +54,8 @@ def step_backward(trace, g, g_read_vectors):
     """See :func:`lib.memory.step_backward`."""
     read_weights = trace.before[-1]
     B, R, N = read_weights.shape
-    g = tuple(map(np.ascontiguousarray, g))
-    g_vectors = np.ascontiguousarray(g_read_vectors)
+    g = tuple(map(as_compiled, g))
+    g_vectors = as_compiled(g_read_vectors)
     g_before = (*(np.empty_like(g[1]) for _ in range(3)), np.zeros_like(read_weights))
     g_xi = np.zeros_like(trace.steps[0])
     constants = starts(trace.before[0].shape[2], R), SMALLEST_NORMAL[g_xi.dtype.char]
@@ -64,6 +64,11 @@ def step_backward(trace, g, g_read_vectors):
     )
     g_usage, g_precedence, g_write, g_read = g_before
     return MemoryState(g[0], g_usage, g_precedence, g[3], g_write, g_read), g_xi
+
+
+def as_compiled(array):
+    """The array in the form for which the loops are compiled, not read-only and in C order."""
+    return array if array.flags.carray else np.array(array, order="C")
 
 
 @cache

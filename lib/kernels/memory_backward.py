@@ -66,16 +66,24 @@ def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial)
         row_radial[i] += (g_score * similarity[i]) * (row_scales[i] * row_scales[i])
         g_weights[i] = g_score * row_scales[i]
     one = weights.dtype.type(1)
-    return -g_strength * math.expm1(one - strength), strength * g_strength
+    return g_strength * (one - math.exp(one - strength)), strength * g_strength
+
+
+@in_order
+def inverse_root(squared, tiny, one):
+    """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
+    if squared < tiny:
+        return one - one
+    return one / math.sqrt(squared)
 
 
 @inlined
 def unit_key(key, unit, tiny):
     """The key (W,) divided by its length, and the inverse length."""
-    squared = key.dtype.type(0)
+    one, squared = key.dtype.type(1), key.dtype.type(0)
     for w in range(key.size):
         squared += key[w] * key[w]
-    scale = squared - squared if squared < tiny else math.sqrt(squared) / squared
+    scale = inverse_root(squared, tiny, one)
     for w in range(key.size):
         unit[w] = key[w] * scale
     return scale

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from lib.kernels.compiled import inlined, kernel
+from lib.kernels.compiled import in_order, inlined, kernel
 
 
 @inlined
@@ -17,8 +17,8 @@ def activate(xi, at, R, W, out):
     one = xi.dtype.type(1)
     out[:] = xi
     for k in range(at[1], at[1] + R):
-        out[k] = one + oneplus_part(xi[k])
-    out[at[3]] = one + oneplus_part(xi[at[3]])
+        out[k] = oneplus(xi[k], one)
+    out[at[3]] = oneplus(xi[at[3]], one)
     for k in range(at[4], at[4] + W):
         out[k] = one / (one + math.exp(-xi[k]))
     for k in range(at[6], at[9]):
@@ -28,9 +28,9 @@ def activate(xi, at, R, W, out):
 
 
 @inlined
-def oneplus_part(x):
-    """log(1 + e^x) without overflow."""
-    return max(x, x - x) + math.log1p(math.exp(-abs(x)))
+def oneplus(x, one):
+    """1 + log(1 + e^x) without overflow."""
+    return one + max(x, one - one) + math.log(one + math.exp(-abs(x)))
 
 
 @inlined
@@ -54,18 +54,18 @@ def unit_keys(keys, tiny):
         squared = keys.dtype.type(0)
         for w in range(keys.shape[1]):
             squared += keys[h, w] * keys[h, w]
-        scale = inverse_root(squared, tiny)
+        scale = inverse_root(squared, tiny, keys.dtype.type(1))
         for w in range(keys.shape[1]):
             unit[h, w] = keys[h, w] * scale
     return unit
 
 
-@inlined
-def inverse_root(squared, tiny):
-    """1 / √x, and 0 where x is below the smallest normal number."""
+@in_order
+def inverse_root(squared, tiny, one):
+    """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
     if squared < tiny:
-        return squared - squared
-    return math.sqrt(squared) / squared
+        return one - one
+    return one / math.sqrt(squared)
 
 
 @inlined
@@ -162,7 +162,7 @@ def write(memory, weights, erase, vector, tiny, new, scales):
             m = memory[i, w] * (one - weights[i] * erase[w]) + weights[i] * vector[w]
             new[i, w] = m
             squared += m * m
-        scales[i] = inverse_root(squared, tiny)
+        scales[i] = inverse_root(squared, tiny, one)
 
 
 @inlined

@@ -21,9 +21,13 @@ def share_batch(kernel, B, N, *arguments):
         kernel(0, B, *arguments)
         return
     ends = [B * part // parts for part in range(parts + 1)]
-    others = [
-        pool().submit(kernel, begin, end, *arguments) for begin, end in zip(ends[1:], ends[2:])
-    ]
+    try:
+        others = [
+            pool().submit(kernel, begin, end, *arguments) for begin, end in zip(ends[1:], ends[2:])
+        ]
+    except RuntimeError:  # the program is ending, and starts no more threads
+        kernel(0, B, *arguments)
+        return
     kernel(0, ends[1], *arguments)
     for other in others:
         other.result()
