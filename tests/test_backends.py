@@ -205,9 +205,9 @@ def test_no_folder_to_keep_what_was_compiled():
         caching.CacheImpl._locator_classes = []
         if hasattr(caching.CacheImpl, "_locator_classes_user"):
             caching.CacheImpl._locator_classes_user = []
-        from lib.kernels.compiled import exact
+        from lib.kernels.compiled import kernel
 
-        @exact
+        @kernel
         def double(x):
             return 2 * x
 

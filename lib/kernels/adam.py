@@ -1,11 +1,11 @@
-"""Adam's update in one pass over each parameter, compiled by Numba."""
+"""Adam in one pass over each parameter, compiled by Numba: Chainer's numbers, bit by bit."""
 
 import math
 
-from lib.kernels.compiled import exact
+from lib.kernels.compiled import kernel
 
 
-@exact  # Chainer's numbers, bit by bit
+@kernel
 def update(parameter, gradient, m, v, alpha_t, rate1, rate2, eps, keep, eta):
     """Update parameter, m and v, all (size,), in place.
 

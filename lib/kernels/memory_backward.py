@@ -8,36 +8,10 @@ import math
 
 import numpy as np
 
-from lib.kernels.compiled import in_order, inlined, kernel
+from lib.kernels.compiled import inlined, kernel, summing
 
 
-@inlined
-def reading_weights(g_reads, memory, g_weights):
-    """Add the gradient of the read weights (R, N) by way of the read vectors (R, W)."""
-    for i in range(memory.shape[0]):
-        for r in range(g_reads.shape[0]):
-            dot = memory.dtype.type(0)
-            for w in range(memory.shape[1]):
-                dot += g_reads[r, w] * memory[i, w]
-            g_weights[r, i] += dot
-
-
-@inlined
-def reading_modes(modes, sources, g_weights, g_modes, g_sources):
-    """Gradients of the modes of one head, before their softmax, and of what they mix (3, N)."""
-    mixed = modes.dtype.type(0)
-    for m in range(3):
-        dot = modes.dtype.type(0)
-        for i in range(g_weights.size):
-            dot += g_weights[i] * sources[m][i]
-            g_sources[m][i] = modes[m] * g_weights[i]
-        g_modes[m] = dot
-        mixed += modes[m] * dot
-    for m in range(3):
-        g_modes[m] = modes[m] * (g_modes[m] - mixed)
-
-
-@inlined
+@summing
 def dot(x, y):
     """Σ x y."""
     total = x.dtype.type(0)
@@ -46,7 +20,28 @@ def dot(x, y):
     return total
 
 
-@in_order
+@inlined
+def reading_weights(g_reads, memory, g_weights):
+    """Add the gradient of the read weights (R, N) by way of the read vectors (R, W)."""
+    for i in range(memory.shape[0]):
+        for r in range(g_reads.shape[0]):
+            g_weights[r, i] += dot(g_reads[r], memory[i])
+
+
+@inlined
+def reading_modes(modes, sources, g_weights, g_modes, g_sources):
+    """Gradients of the modes of one head, before their softmax, and of what they mix (3, N)."""
+    mixed = modes.dtype.type(0)
+    for m in range(3):
+        g_modes[m] = dot(g_weights, sources[m])
+        mixed += modes[m] * g_modes[m]
+        for i in range(g_weights.size):
+            g_sources[m][i] = modes[m] * g_weights[i]
+    for m in range(3):
+        g_modes[m] = modes[m] * (g_modes[m] - mixed)
+
+
+@inlined
 def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial):
     """The gradient of one content weighting (N,) as far as it needs no row of the memory.
 
@@ -69,7 +64,7 @@ def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial)
     return g_strength * (one - math.exp(one - strength)), strength * g_strength
 
 
-@in_order
+@inlined
 def inverse_root(squared, tiny, one):
     """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
     if squared < tiny:
@@ -80,10 +75,7 @@ def inverse_root(squared, tiny, one):
 @inlined
 def unit_key(key, unit, tiny):
     """The key (W,) divided by its length, and the inverse length."""
-    one, squared = key.dtype.type(1), key.dtype.type(0)
-    for w in range(key.size):
-        squared += key[w] * key[w]
-    scale = inverse_root(squared, tiny, one)
+    scale = inverse_root(dot(key, key), tiny, key.dtype.type(1))
     for w in range(key.size):
         unit[w] = key[w] * scale
     return scale
@@ -92,10 +84,7 @@ def unit_key(key, unit, tiny):
 @inlined
 def precedences(precedence, write_weights, g_new, g_old, g_write):
     """Gradient of p_{t-1}; adds to that of w^w_t."""
-    kept, g_kept = precedence.dtype.type(1), precedence.dtype.type(0)
-    for i in range(precedence.size):
-        kept -= write_weights[i]
-        g_kept += g_new[i] * precedence[i]
+    kept, g_kept = precedence.dtype.type(1) - write_weights.sum(), dot(g_new, precedence)
     for i in range(precedence.size):
         g_old[i] = kept * g_new[i]
         g_write[i] += g_new[i] - g_kept
@@ -109,21 +98,18 @@ def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g
     N, R = old.shape[0], reads.shape[0]
     for i in range(N):
         for r in range(R):
-            g_f, read, dot = g_forward[r, i], reads[r, i], zero
+            g_f, read = g_forward[r, i], reads[r, i]
             for j in range(N):
                 g[i, j] += g_f * reads[r, j] + read * g_backward[r, j]
-                dot += new[i, j] * g_backward[r, j]
                 g_reads[r, j] += new[i, j] * g_f
-            g_reads[r, i] += dot
+            g_reads[r, i] += dot(new[i], g_backward[r])
         g[i, i] = zero
-        kept, g_row, weight = one - w[i], zero, w[i]
+        kept, weight = one - w[i], w[i]
+        g_w[i] += dot(g[i], precedence) - dot(g[i], old[i])
         for j in range(N):
-            g_old = g[i, j] * old[i, j]
-            g_row += g[i, j] * precedence[j] - g_old
-            g_w[j] -= g_old
+            g_w[j] -= g[i, j] * old[i, j]
             g_p[j] += weight * g[i, j]
             g[i, j] *= kept - w[j]
-        g_w[i] += g_row
 
 
 @inlined
@@ -187,7 +173,7 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
     """
     before, after, w, e, v, reads, g_reads, units, g_looked, radial = rows
     one = before.dtype.type(1)
-    row = np.empty(before.shape[1], before.dtype)
+    row, erased = np.empty_like(v), np.empty_like(v)
     for i in range(before.shape[0]):
         for c in range(row.size):
             row[c] = g[i, c] - radial[i] * after[i, c]
@@ -196,14 +182,13 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
             for c in range(row.size):
                 row[c] += read * g_reads[r, c] + looked * units[r, c]
                 g_k[r, c] += looked * after[i, c]
-        weight, dot = w[i], one - one
+        weight = w[i]
         for c in range(row.size):
-            erased = before[i, c] * row[c]
-            dot += v[c] * row[c] - e[c] * erased
-            g_e[c] -= weight * erased
+            erased[c] = before[i, c] * row[c]
+            g_e[c] -= weight * erased[c]
             g_v[c] += weight * row[c]
             g[i, c] = row[c] * (one - weight * e[c])
-        g_w[i] += dot
+        g_w[i] += dot(v, row) - dot(e, erased)
 
 
 @inlined
@@ -250,7 +235,7 @@ def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads,
     for r in range(R):
         for i in range(N):
             before[r + 1, i] = before[r, i] * (one - free_gates[r] * reads[r, i])
-    after = np.empty(N, usage.dtype)
+    after, g_kept = np.empty_like(usage), np.empty_like(usage)
     for i in range(N):
         u, w = usage[i], write_weights[i]
         written = g[i] * before[R, i]
@@ -258,13 +243,11 @@ def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads,
         g_write[i] = written * (one - u)
         after[i] = g[i] * (u + w - u * w)
     for r in range(R - 1, -1, -1):
-        dot = one - one
         for i in range(N):
-            g_kept = after[i] * before[r, i]
-            dot -= g_kept * reads[r, i]
-            g_reads[r, i] -= g_kept * free_gates[r]
+            g_kept[i] = after[i] * before[r, i]
+            g_reads[r, i] -= g_kept[i] * free_gates[r]
             after[i] *= one - free_gates[r] * reads[r, i]
-        g_free[r] = dot * free_gates[r] * (one - free_gates[r])
+        g_free[r] = -dot(g_kept, reads[r]) * free_gates[r] * (one - free_gates[r])
 
 
 @inlined
@@ -307,14 +290,13 @@ def gating(i, at, allocated, looked, g_w, g_i):
     """
     one = g_w.dtype.type(1)
     g_a, gate = i[at[7]], i[at[8]]
-    g_mixed, g_difference = one - one, one - one
     g_allocated, g_looked = np.empty_like(g_w), np.empty_like(g_w)
     for n in range(g_w.size):
-        difference = allocated[n] - looked[n]
-        g_mixed += g_w[n] * (looked[n] + g_a * difference)
-        g_difference += g_w[n] * difference
         g_allocated[n] = gate * g_a * g_w[n]
         g_looked[n] = gate * (one - g_a) * g_w[n]
+    g_of_looked = dot(g_w, looked)
+    g_difference = dot(g_w, allocated) - g_of_looked
+    g_mixed = g_of_looked + g_a * g_difference
     g_i[at[7]] = gate * g_difference * g_a * (one - g_a)
     g_i[at[8]] = g_mixed * gate * (one - gate)
     return g_allocated, g_looked

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from lib.kernels.compiled import in_order, inlined, kernel
+from lib.kernels.compiled import inlined, kernel, summing
 
 
 @inlined
@@ -33,15 +33,22 @@ def oneplus(x, one):
     return one + max(x, one - one) + math.log(one + math.exp(-abs(x)))
 
 
+@summing
+def dot(x, y):
+    """Σ x y."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
 @inlined
 def softmax(x):
     """Softmax in place."""
     top = x.max()
-    total = x.dtype.type(0)
     for i in range(x.size):
         x[i] = math.exp(x[i] - top)
-        total += x[i]
-    scale = x.dtype.type(1) / total
+    scale = x.dtype.type(1) / x.sum()
     for i in range(x.size):
         x[i] *= scale
 
@@ -51,16 +58,13 @@ def unit_keys(keys, tiny):
     """Keys (H, W) divided by their length, 0 for a zero key."""
     unit = np.empty_like(keys)
     for h in range(keys.shape[0]):
-        squared = keys.dtype.type(0)
-        for w in range(keys.shape[1]):
-            squared += keys[h, w] * keys[h, w]
-        scale = inverse_root(squared, tiny, keys.dtype.type(1))
+        scale = inverse_root(dot(keys[h], keys[h]), tiny, keys.dtype.type(1))
         for w in range(keys.shape[1]):
             unit[h, w] = keys[h, w] * scale
     return unit
 
 
-@in_order
+@inlined
 def inverse_root(squared, tiny, one):
     """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
     if squared < tiny:
@@ -82,10 +86,7 @@ def look_up(memory, row_scales, unit, similarity):
     """Cosine similarity (H, N) of the rows of the memory and unit keys (H, W)."""
     for i in range(memory.shape[0]):
         for h in range(unit.shape[0]):
-            dot = memory.dtype.type(0)
-            for w in range(memory.shape[1]):
-                dot += memory[i, w] * unit[h, w]
-            similarity[h, i] = dot * row_scales[i]
+            similarity[h, i] = dot(memory[i], unit[h]) * row_scales[i]
 
 
 @inlined
@@ -157,12 +158,10 @@ def write(memory, weights, erase, vector, tiny, new, scales):
     """M_t and the inverse lengths of its rows."""
     one = memory.dtype.type(1)
     for i in range(memory.shape[0]):
-        squared = one - one
         for w in range(memory.shape[1]):
-            m = memory[i, w] * (one - weights[i] * erase[w]) + weights[i] * vector[w]
-            new[i, w] = m
-            squared += m * m
-        scales[i] = inverse_root(squared, tiny, one)
+            kept = memory[i, w] * (one - weights[i] * erase[w])
+            new[i, w] = kept + weights[i] * vector[w]
+        scales[i] = inverse_root(dot(new[i], new[i]), tiny, one)
 
 
 @inlined
@@ -192,12 +191,10 @@ def link_dense(link, precedence, write_weights, read_weights, new, forward, back
             new[i, j] = (kept - write_weights[j]) * link[i, j] + write_weights[i] * precedence[j]
         new[i, i] = one - one
         for r in range(R):
-            f = one - one
+            forward[r, i] = dot(new[i], read_weights[r])
             read = read_weights[r, i]
             for j in range(N):
-                f += new[i, j] * read_weights[r, j]
                 backward[r, j] += new[i, j] * read
-            forward[r, i] = f
 
 
 @inlined
@@ -369,10 +366,8 @@ def step(begin, end, before, after, vectors, trace, xi, at, tiny):
         look_up(memory[b], row_scales[b], unit, similarity[b, :1])
         weighting(similarity[b, :1], i[at[3] : at[4]], content[b, :1])
         g_a, g_w = i[at[7]], i[at[8]]
-        total = one - one
         for n in range(N):
             w[n] = g_w * (g_a * w[n] + (one - g_a) * content[b, 0, n])
-            total += w[n]
         e, v = i[at[4] : at[5]], i[at[5] : at[6]]
         write(memory[b], w, e, v, tiny, new_memory[b], scales[b])
         f, d = directions[b, 0], directions[b, 1]
@@ -381,8 +376,9 @@ def step(begin, end, before, after, vectors, trace, xi, at, tiny):
         else:
             link_sparse(link[b], columns[b], precedence[b], w, new_link[b], new_columns[b], kept[b])
             follow_links(new_link[b], new_columns[b], read_weights[b], f, d)
+        rest = one - w.sum()
         for n in range(N):
-            new_precedence[b, n] = (one - total) * precedence[b, n] + w[n]
+            new_precedence[b, n] = rest * precedence[b, n] + w[n]
         unit = unit_keys(i[: at[1]].reshape(R, W), tiny)
         look_up(new_memory[b], scales[b], unit, similarity[b, 1:])
         weighting(similarity[b, 1:], i[at[1] : at[2]], content[b, 1:])
