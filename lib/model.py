@@ -11,6 +11,7 @@ from lib.sequence import Parameters
 from lib.sparse_linkage import SparseLink, first_columns, settle_columns
 from lib.state import State, map_arrays
 from lib.unroll import Unroll
+from lib.weights import Token, stands_for
 
 keep_freed_memory()
 
@@ -63,6 +64,7 @@ class DNC(chainer.Chain):
         self.Y, self.N, self.W, self.R, self.H, self.K = Y, N, W, R, H, K
         self.dtype = checks.configured_dtype()
         self._state = None
+        self._token = None
         in_size = None if X is None else X + R * W
         with self.init_scope():
             bias = np.append(np.zeros(Y), interface.initial_bias(N, W, R)).astype(self.dtype)
@@ -130,8 +132,11 @@ class DNC(chainer.Chain):
         link, columns = (state.link, None)
         if self.sparse:
             link, columns = link.values, link.columns.array
-        node = Unroll(columns, lengths, recompute)
-        ys, *fields = node.apply((xs, *self._parameters(), *state._replace(link=link)))
+        parameters = self._parameters()
+        arrays = Parameters(*(parameter.array for parameter in parameters))
+        weights = self._token_of(parameters) if xs.ndim == 2 else parameters
+        node = Unroll(arrays, columns, lengths, recompute)
+        ys, *fields = node.apply((xs, *weights, *state._replace(link=link)))
         state = State(*fields)
         if self.sparse:
             columns = chainer.Variable(node.columns, requires_grad=False)
@@ -150,6 +155,14 @@ class DNC(chainer.Chain):
             read_out_W=read_out.W,
             read_out_b=read_out.b,
         )
+
+    def _token_of(self, parameters):
+        """What connects a single step to the parameters in the graph: a token, where it can."""
+        if not chainer.config.enable_backprop or self.xp is not np or chainer.is_debug():
+            return parameters  # arrays of objects are NumPy's, and not to be searched for NaN
+        if not stands_for(self._token, parameters):
+            (self._token,) = Token().apply(parameters)
+        return (self._token,)
 
     def _initialize(self, X):
         """Give the weights of a deferred input width their shape, in the dtype of the link."""
@@ -256,9 +269,14 @@ class DNC(chainer.Chain):
         """A copy with a state of its own, which starts a new graph; see ``chainer.Link.copy``."""
         with self._own_dtype():
             copied = super().copy(mode)
+        copied._token = None
         if self._state is not None:
             copied._state = map_arrays(detached_copy, self._state)
         return copied
+
+    def __getstate__(self):
+        """What pickle and deepcopy take: all but the place in the graph."""
+        return {**self.__dict__, "_token": None}
 
     def serialize(self, serializer):
         """Save or load the parameters; see ``chainer.Link.serialize``."""

@@ -39,16 +39,16 @@ def unroll(parameters, xs, state, active, keep_trace):
 
 def unroll_backward(trace, g_ys, g_state, need_g_xs):
     """See :func:`lib.sequence.unroll_backward`."""
-    end, g_xs, g_parameters = len(trace.xs), [], None
+    end, g_xs, records = len(trace.xs), [], []
     for start, state in zip(trace.starts[::-1], trace.states[::-1]):
         steps = slice(start, end)
         _, _, segment = sequence.unroll(
             trace.parameters, trace.xs[steps], state, trace.active[steps], keep_trace=True
         )
-        g_xs_segment, g, g_state = sequence.unroll_backward(
+        g_xs_segment, record, g_state = sequence.unroll_backward(
             segment, g_ys[steps], g_state, need_g_xs
         )
         g_xs.insert(0, g_xs_segment)
-        g_parameters = g if g_parameters is None else Parameters(*map(sum, zip(g_parameters, g)))
+        records += record
         end = start
-    return module_of(g_ys).concatenate(g_xs) if need_g_xs else None, g_parameters, g_state
+    return module_of(g_ys).concatenate(g_xs) if need_g_xs else None, records, g_state

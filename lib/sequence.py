@@ -37,6 +37,18 @@ class SequenceTrace(NamedTuple):
     active: list  # of each step, how many sequences it has
 
 
+class StepGradients(NamedTuple):
+    """What the gradients of the parameters are products of, a row for each step and sequence."""
+
+    inputs: Any  # [x ; r_{t-1}] (·, X + R·W)
+    hs_before: Any  # h_{t-1} (·, H)
+    hs: Any  # h_t (·, H)
+    reads: Any  # r_t (·, R·W)
+    g_z: Any  # gradient of the gates (·, 4H)
+    g_out: Any  # gradient of [ν ; ξ] (·, Y + size of ξ)
+    g_ys: Any  # gradient of the outputs (·, Y)
+
+
 def unroll(parameters, xs, state, active, keep_trace):
     """Run the model over a batch of sequences, sorted by descending length.
 
@@ -95,7 +107,8 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
         need_g_xs: whether the gradient of the inputs is wanted.
 
     Returns:
-        The gradients of the inputs (or None), of the parameters and of the state before.
+        The gradient of the inputs (or None), a list of :class:`StepGradients`, and the gradients of
+        the state before.
     """
     p = trace.parameters
     T, B, X = trace.xs.shape
@@ -112,7 +125,9 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
         g = step_backward(trace, t, g, g_out[t, :n], g_reads[t, :n], g_z[t, :n])
         g_state = g if all_active else write_rows(g_state, g)
     g_xs = g_z @ p.upward_W[:, :X] if need_g_xs else None
-    return g_xs, parameter_gradients(trace, g_ys, g_out, g_z), g_state
+    inputs = xp.concatenate([trace.xs, trace.reads[:-1]], axis=2)
+    steps = inputs, trace.hs[:-1], trace.hs[1:], trace.reads[1:], g_z, g_out, g_ys
+    return g_xs, [StepGradients(*(rows.reshape(T * B, -1) for rows in steps))], g_state
 
 
 def step_backward(trace, t, g, g_out, g_reads, g_z):
@@ -137,25 +152,24 @@ def step_backward(trace, t, g, g_out, g_reads, g_z):
     return State(*g_memory, g_z @ p.upward_W[:, X:], g_c, g_z @ p.lateral_W)
 
 
-def parameter_gradients(trace, g_ys, g_out, g_z):
-    """Gradients of the parameters, each one product over all steps and sequences."""
-    xp = module_of(g_ys)
-    hs, reads = trace.hs, trace.reads
-    inputs = xp.concatenate([trace.xs, reads[:-1]], axis=2)
+def parameter_gradients(records):
+    """Gradients of the parameters from the :class:`StepGradients` of one or more sequences.
+
+    Each is one product over all their steps.
+    """
+    xp = module_of(records[0].g_z)
+    r = records[0]
+    if len(records) > 1:
+        r = StepGradients(*(xp.concatenate(rows) for rows in zip(*records)))
     return Parameters(
-        upward_W=product_over_steps(g_z, inputs),
-        upward_b=g_z.sum(axis=(0, 1)),
-        lateral_W=product_over_steps(g_z, hs[:-1]),
-        linear_W=product_over_steps(g_out, hs[1:]),
-        linear_b=g_out.sum(axis=(0, 1)),
-        read_out_W=product_over_steps(g_ys, reads[1:]),
-        read_out_b=g_ys.sum(axis=(0, 1)),
+        upward_W=r.g_z.T @ r.inputs,
+        upward_b=r.g_z.sum(axis=0),
+        lateral_W=r.g_z.T @ r.hs_before,
+        linear_W=r.g_out.T @ r.hs,
+        linear_b=r.g_out.sum(axis=0),
+        read_out_W=r.g_ys.T @ r.reads,
+        read_out_b=r.g_ys.sum(axis=0),
     )
-
-
-def product_over_steps(g, inputs):
-    """Σ_{t,b} g[t,b] inputs[t,b]ᵀ: (T, B, O), (T, B, I) -> (O, I)."""
-    return g.reshape(-1, g.shape[2]).T @ inputs.reshape(-1, inputs.shape[2])
 
 
 def affine(x, W, b):
