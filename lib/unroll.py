@@ -6,7 +6,6 @@ import numpy as np
 from lib import recompute as segments
 from lib import sequence
 from lib.arrays import module_of
-from lib.sequence import parameter_gradients
 from lib.sparse_linkage import SparseLink
 from lib.state import State, take_rows
 from lib.weights import OnceDifferentiable, is_token, token_gradient
@@ -77,7 +76,7 @@ class Unroll(chainer.FunctionNode):
         if is_token(self.inputs[1]):
             g_weights = (token_gradient(records),)
         else:
-            g_weights = parameter_gradients(records)
+            g_weights = sequence.parameter_gradients(records)
         g_inputs = (g_xs, *g_weights, *g_state)
         g_inputs = tuple(g_inputs[i] for i in indexes)
         if not chainer.config.enable_backprop:

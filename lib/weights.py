@@ -8,7 +8,7 @@ of what each step has to say of theirs, and Chainer's sum of gradients joins the
 import chainer
 import numpy as np
 
-from lib.sequence import parameter_gradients
+from lib import sequence
 
 
 class Token(chainer.FunctionNode):
@@ -21,7 +21,7 @@ class Token(chainer.FunctionNode):
 
     def backward(self, indexes, grad_outputs):
         """The products of what the steps have left."""
-        gradients = parameter_gradients(grad_outputs[0].array[0])
+        gradients = sequence.parameter_gradients(grad_outputs[0].array[0])
         gradients = tuple(gradients[i] for i in indexes)
         if not chainer.config.enable_backprop:
             return tuple(chainer.as_variable(g) for g in gradients)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import Sizes
 
-from lib import DNC
+from lib import DNC, sequence
 
 pytestmark = pytest.mark.usefixtures("backend")
 SIZES = Sizes(K=2)
@@ -100,11 +100,9 @@ def test_second_derivatives_are_refused():
 
 
 def test_all_steps_are_one_product(monkeypatch):
-    from lib import weights
-
-    counts, right = [], weights.parameter_gradients
+    counts, right = [], sequence.parameter_gradients
     monkeypatch.setattr(
-        weights,
+        sequence,
         "parameter_gradients",
         lambda records: counts.append(len(records)) or right(records),
     )
