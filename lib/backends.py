@@ -30,6 +30,7 @@ class Backend(NamedTuple):
 
 PLAIN = Backend("numpy", lstm.cell, lstm.cell_backward, memory.step, memory.step_backward)
 
+OLDEST_NUMBA = (0, 61)
 # The loops compare the candidates of a row one with another; above this NumPy's sort is faster.
 LARGEST_K = 64
 
@@ -68,12 +69,16 @@ def numba_problem():
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed"
     try:
-        importlib.import_module("lib.kernels.memory")
+        numba = importlib.import_module("numba")
+        if tuple(map(int, numba.__version__.split(".")[:2])) < OLDEST_NUMBA:
+            problem = f"Numba {numba.__version__} leaks memory in these loops, 0.61 is needed"
+        else:
+            importlib.import_module("lib.kernels.memory")
+            return None
     except ImportError as error:  # one that does not go with this NumPy, say
         problem = f"Numba cannot be imported: {error}"
-        warnings.warn(f"{problem}. The slower NumPy code is used.", RuntimeWarning, stacklevel=2)
-        return problem
-    return None
+    warnings.warn(f"{problem}. The slower NumPy code is used.", RuntimeWarning, stacklevel=2)
+    return problem
 
 
 @cache

@@ -1,11 +1,10 @@
 """What every test shares: Chainer made importable, seeded hypothesis, GPU tests skipped."""
 
-import importlib.util
-
 import hypothesis
 import pytest
 
 import lib  # noqa: F401 - before any test imports Chainer: it supplies what Chainer misses
+from lib.backends import numba_problem
 from lib.compat import cuda_problem
 
 # isort: split
@@ -34,9 +33,7 @@ def pytest_collection_modifyitems(items):
         "numpy",
         pytest.param(
             "numba",
-            marks=pytest.mark.skipif(
-                importlib.util.find_spec("numba") is None, reason="Numba is not installed"
-            ),
+            marks=pytest.mark.skipif(numba_problem() is not None, reason=str(numba_problem())),
         ),
     ],
 )

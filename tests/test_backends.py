@@ -197,6 +197,23 @@ def test_a_numba_that_cannot_be_imported(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_numba_that_leaks_is_not_used(tmp_path):
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("__version__ = '0.60.0'")
+    done = run_python(
+        f"""
+        import sys, warnings
+        sys.path.insert(0, {str(tmp_path)!r})
+        from lib import backends
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert "0.60.0 leaks" in backends.numba_problem()
+        assert len(caught) == 1
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @needs_numba
 def test_no_folder_to_keep_what_was_compiled():
     done = run_python(

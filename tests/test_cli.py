@@ -239,7 +239,8 @@ def test_the_program_prints_plain_lines_without_a_terminal(tmp_path):
 def test_a_reader_that_goes_away_costs_nothing_learnt(tmp_path):
     """As with `| head`: training stops, saves, and does not complain."""
     process = start(tmp_path / "new", "--iterations", 10**6, "--log_interval", 10)
-    process.stdout.readline()
+    rows = (line for line in process.stdout if re.match(rf"{NUMBER} +10 ", line))
+    assert next(rows)  # the first iterations are done
     process.stdout.close()
     assert process.wait(timeout=60) == 141
     assert process.stderr.read() == ""
