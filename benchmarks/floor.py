@@ -16,11 +16,11 @@ softmax, allocation, links, norms, the input, biases, Python objects, Chainer's 
 are random; nothing is learnt.
 """
 
-import importlib.util
-
 import numpy as np
 
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
+from lib.backends import numba_problem
+
+HAS_NUMBA = numba_problem() is None
 
 
 class Floor:
