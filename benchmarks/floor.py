@@ -18,7 +18,7 @@ are random; nothing is learnt.
 
 import numpy as np
 
-from lib.backends import numba_problem
+from lib.kernels.backends import numba_problem
 
 HAS_NUMBA = numba_problem() is None
 
@@ -85,7 +85,7 @@ class Floor:
 def adam(parameter, gradient, m, v):
     """One pass of Adam, in place: by the project's loop, or by NumPy in eight calls."""
     if HAS_NUMBA:
-        from lib.kernels.adam import update
+        from lib.kernels.adam_pass import update
 
         settings = map(np.float32, (1e-4, 0.1, 0.001, 1e-8, 1.0, 1.0))
         update(parameter, gradient, m, v, *settings)

@@ -10,7 +10,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 
-from lib.training import squared_error
+from lib.training.loop import squared_error
 
 BACKENDS = ("numba", "numpy") if importlib.util.find_spec("numba") else ("numpy",)
 

@@ -15,8 +15,8 @@ import chainer
 
 from benchmarks import library, timing
 from benchmarks.tables import number, table
-from lib import sequence
 from lib.adam import Adam
+from lib.graph import sequence
 
 FORWARD = "products with weights, forward"
 BACKWARD = "products with weights, backward, with their loop"

@@ -11,6 +11,10 @@ import gc
 import json
 import math
 
+import lib  # before Chainer: it supplies what Chainer misses
+
+# isort: split
+
 import chainer
 import numpy as np
 
@@ -95,7 +99,7 @@ def collect(thing, found):
     elif isinstance(thing, (list, tuple)):
         for part in thing:
             collect(part, found)
-    elif type(thing).__module__.startswith("lib.") and hasattr(thing, "__dict__"):
+    elif type(thing).__module__.startswith(f"{lib.__name__}.") and hasattr(thing, "__dict__"):
         collect(vars(thing), found)
 
 

@@ -1,10 +1,20 @@
-"""A Differentiable Neural Computer (Graves et al., Nature 538, 2016) as a Chainer link."""
+"""A Differentiable Neural Computer (Graves et al., Nature 538, 2016) as a Chainer link.
 
-from lib import compat as _compat  # before Chainer is first imported
+``DNC`` is the link, called like ``chainer.links.LSTM``, and ``Adam`` an optimiser that goes with
+it. ``State`` is what a DNC keeps from one step to the next, ``take_rows`` and ``join_rows`` make
+states of others. ``initialize`` sets what training starts with.
+"""
 
-_compat.apply()
+from . import compat as _compat
 
-from lib.adam import Adam  # noqa: E402
-from lib.model import DNC  # noqa: E402
+_compat.answer_to_both(__name__)
+_compat.apply()  # before anything here imports Chainer
 
-__all__ = ["Adam", "DNC"]
+from .adam import Adam  # noqa: E402
+from .link import DNC  # noqa: E402
+from .start import initialize  # noqa: E402
+from .state import State, join_rows, take_rows  # noqa: E402
+
+__all__ = ["DNC", "Adam", "State", "initialize", "join_rows", "take_rows"]
+
+_compat.chainerrl.register(DNC)

@@ -4,7 +4,7 @@ import chainer
 import numpy as np
 from chainer.optimizers import adam
 
-from lib.backends import use_compiled
+from .kernels.backends import use_compiled
 
 
 class AdamRule(adam.AdamRule):
@@ -20,7 +20,7 @@ class AdamRule(adam.AdamRule):
         arrays = (param.data, param.grad, self.state["m"], self.state["v"])
         if hp.amsgrad or hp.adabound or not all(map(fits(param.dtype), arrays)):
             return super().update_core_cpu(param)
-        from lib.kernels.adam import update
+        from .kernels.adam_pass import update
 
         self._check_eps(param.dtype.type)
         keep = 1 - hp.eta * hp.weight_decay_rate

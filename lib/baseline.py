@@ -1,13 +1,18 @@
 """The controller without a memory, to compare with."""
 
 import chainer
-import chainer.functions as F
 import chainer.links as L
 import numpy as np
+from chainer.links.rnn.lstm import LSTMBase
+
+from . import checks
+from .graph import lstm_sequence
+from .graph.lstm_sequence import LSTMParameters, LSTMState
+from .graph.node import Unroll
 
 
 class LSTMBaseline(chainer.Chain):
-    """An LSTM and a linear layer on its output, unrolled like a DNC.
+    """An LSTM and a linear layer on its output, unrolled like a DNC: one node a sequence.
 
     B is the batch size, T the number of time steps.
 
@@ -20,30 +25,45 @@ class LSTMBaseline(chainer.Chain):
 
     def __init__(self, X, Y, lstm_hidden_dim, gpu=-1):
         super().__init__()
+        self._state = None
         with self.init_scope():
-            self.lstm = L.LSTM(X, lstm_hidden_dim)
+            self.lstm = LSTMBase(X, lstm_hidden_dim)
             self.linear = L.Linear(lstm_hidden_dim, Y)
         if gpu >= 0:
             self.to_device(f"@cupy:{gpu}")
 
     def reset_state(self):
         """Go back to the zero state."""
-        self.lstm.reset_state()
+        self._state = None
 
     def forward(self, x):
         """One step: x (B, X) → y (B, Y)."""
-        return self.linear(self.lstm(x))
+        return self._advance(x, np.ones(len(x), dtype=int))
 
     def unroll(self, xs, lengths=None):
         """A whole sequence: xs (T, B, X) → ys (T, B, Y).
 
-        With lengths (B ints in 0…T) outputs after a sequence's end are 0. The state is that after
-        the last of the T steps for every sequence, so reset it before the next batch.
+        With lengths (B ints in 0…T) a sequence's state stops changing at its end, and its later
+        outputs are 0.
         """
-        hs = F.stack([self.lstm(x) for x in xs])
-        ys = self.linear(hs, n_batch_axes=2)
-        if lengths is None or min(lengths) == len(xs):
-            return ys
-        running = np.arange(len(xs))[:, None, None] < np.asarray(lengths)[None, :, None]
-        mask = self.device.send(np.broadcast_to(running, ys.shape).astype(ys.dtype))
-        return ys * mask
+        T, B, _ = xs.shape
+        return self._advance(xs, checks.lengths(lengths, T, B))
+
+    def _advance(self, xs, lengths):
+        parameters = LSTMParameters(
+            upward_W=self.lstm.upward.W,
+            upward_b=self.lstm.upward.b,
+            lateral_W=self.lstm.lateral.W,
+            linear_W=self.linear.W,
+            linear_b=self.linear.b,
+        )
+        state = self._zero_state(len(lengths)) if self._state is None else self._state
+        arrays = LSTMParameters(*(parameter.array for parameter in parameters))
+        node = Unroll(lstm_sequence, arrays, LSTMState, lengths)
+        ys, *state = node.apply((xs, *parameters, *state))
+        self._state = LSTMState(*state)
+        return ys
+
+    def _zero_state(self, B):
+        zeros = self.xp.zeros((B, self.lstm.state_size), self.linear.W.dtype)
+        return LSTMState(zeros, zeros)

@@ -5,10 +5,11 @@ import operator
 import chainer
 import numpy as np
 from chainer.backends import cuda
+from chainer.utils import size_of_shape
 
-from lib import compat
-from lib.sparse_linkage import SparseLink
-from lib.state import State
+from . import compat
+from .memory.sparse_linkage import SparseLink
+from .state import State
 
 
 def integer(name, value, least):
@@ -59,7 +60,10 @@ def array(name, value, dtype):
     data = data_of(name, value)
     if data.dtype != dtype:
         found = data.dtype.name if data.dtype.isnative else data.dtype.str
-        raise TypeError(f"{name} must be of dtype {dtype.name}, not {found}")
+        cast = f'{name}.astype("{dtype.name}")'
+        if isinstance(value, chainer.Variable):
+            cast = f'chainer.functions.cast({name}, "{dtype.name}")'
+        raise TypeError(f"{name} must be of dtype {dtype.name}, not {found}: give {cast}")
     return data
 
 
@@ -74,24 +78,29 @@ def same_device(name, data, model):
 
 
 def inputs(name, xs, axes, model):
-    """Check inputs with the named axes, the last two batch and width, against a model."""
+    """Inputs with the named axes, the last two batch and width, checked against a model.
+
+    More axes at the end are flattened into the width, as ``chainer.links.Linear`` does.
+    """
     data = array(name, xs, model.dtype)
     same_device(name, data, model)
     shape = xs.shape
     wanted = f"({', '.join(axes)})"
-    if xs.ndim != len(axes):
+    if xs.ndim < len(axes):
         raise ValueError(f"{name} must have the {len(axes)} axes {wanted}, not shape {shape}")
-    if 0 in shape[:-1]:
-        raise ValueError(f"{name} {wanted} must not be empty, but its shape is {shape}")
-    if model.X not in (None, shape[-1]) or shape[-1] == 0:
+    *times, B, X = leading = (*shape[: len(axes) - 1], size_of_shape(shape[len(axes) - 1 :]))
+    if 0 in times:
+        raise ValueError(f"{name} {wanted} must have at least one step, not shape {shape}")
+    if model.X not in (None, X) or X == 0:
         allowed = "at least 1" if model.X is None else model.X
         raise ValueError(f"{name} {wanted} must have a width X of {allowed}, not shape {shape}")
     state = model.get_state()
-    if state is not None and shape[-2] > len(state.h):
+    if state is not None and B > len(state.h):
         raise ValueError(
             f"the batch of {name} {wanted} must not grow: the state has {len(state.h)} sequences, "
-            f"{name} has {shape[-2]}; call reset_state() before a larger batch"
+            f"{name} has {B}; call reset_state() before a larger batch"
         )
+    return xs if shape == leading else xs.reshape(leading)
 
 
 def lengths(values, T, B):
@@ -100,11 +109,11 @@ def lengths(values, T, B):
         return np.full(B, T)
     allowed = f"lengths must be {B} integers in 0…{T}, one for each sequence"
     values = cuda.to_cpu(values) if isinstance(values, cuda.ndarray) else np.asarray(values)
-    if values.dtype.kind not in "iu":
+    if values.size > 0 and values.dtype.kind not in "iu":
         raise TypeError(f"{allowed}, not of dtype {values.dtype}")
     if values.shape != (B,):
         raise ValueError(f"{allowed}, not an array of shape {values.shape}")
-    if values.min() < 0 or values.max() > T:
+    if ((values < 0) | (values > T)).any():
         raise ValueError(f"{allowed}, not {values.tolist()}")
     return values.astype(int)
 
@@ -130,7 +139,7 @@ def state(values, model):
                 f"state.{name} must have the shape {tuple(shape)}, not {given[name].shape}"
             )
     if model.sparse:
-        link_columns(values.link, model.N)
+        link_columns(values.link, model.sizes.N)
     return values
 
 

@@ -1,6 +1,14 @@
-"""The recurrent state of a DNC."""
+"""The recurrent state of a DNC, and states made of others: some of their sequences, several as one.
+
+The functions take states of Variables, through which gradients flow, or of arrays.
+"""
 
 from typing import Any, NamedTuple
+
+import chainer
+import chainer.functions as F
+
+from .arrays import module_of
 
 
 class State(NamedTuple):
@@ -24,10 +32,44 @@ def map_arrays(function, *states):
     """Apply ``function`` field by field to states of one form, also inside a sparse link."""
     first = states[0]
     if isinstance(first, tuple):
-        return type(first)(*(map_arrays(function, *fields) for fields in zip(*states)))
+        make = getattr(first, "_make", tuple)
+        return make(map_arrays(function, *fields) for fields in zip(*states))
     return function(*states)
 
 
 def take_rows(state, rows):
-    """The state of some sequences of the batch: a slice or an index array."""
+    """The state of some sequences of a batch.
+
+    Args:
+        state (State): of a batch of B.
+        rows: a slice, or integers in any order, also repeatedly (for the hypotheses of a beam
+            search, say): a list or an array of them.
+
+    Returns:
+        State: of as many sequences as ``rows`` names, in that order.
+    """
     return map_arrays(lambda field: field[rows], state)
+
+
+def join_rows(states):
+    """One state of the sequences of several, in their order.
+
+    Args:
+        states: a list of :class:`State`, of models of the same sizes.
+
+    Returns:
+        State: of a batch as large as theirs together.
+
+    Raises:
+        ValueError: there is no state in the list.
+    """
+    if not states:
+        raise ValueError("states must hold at least one State, got an empty list")
+    return states[0] if len(states) == 1 else map_arrays(concatenate, *states)
+
+
+def concatenate(*fields):
+    """Variables or arrays, one after the other along the batch."""
+    if isinstance(fields[0], chainer.Variable):
+        return F.concat(fields, axis=0)
+    return module_of(fields[0]).concatenate(fields)

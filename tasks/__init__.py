@@ -1,9 +1,10 @@
 """Toy tasks to train a memory on. NumPy only; every random draw comes from a given generator."""
 
-from tasks.addition import Addition
-from tasks.contract import Task
-from tasks.priority_sort import PrioritySort
-from tasks.repeat import Repeat
+from . import show
+from .addition import Addition
+from .contract import Task
+from .priority_sort import PrioritySort
+from .repeat import Repeat
 
 TASKS = {task.name: task for task in (Addition, Repeat, PrioritySort)}
 
@@ -15,4 +16,4 @@ def make_task(name, max_seq_len, max_seq_wid):
     return TASKS[name](max_seq_len, max_seq_wid)
 
 
-__all__ = ["TASKS", "Addition", "PrioritySort", "Repeat", "Task", "make_task"]
+__all__ = ["TASKS", "Addition", "PrioritySort", "Repeat", "Task", "make_task", "show"]

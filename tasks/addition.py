@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.contract import Task, number_errors
+from .contract import Task, number_errors
 
 
 class Addition(Task):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.contract import Task, bit_errors
+from .contract import Task, bit_errors
 
 
 class PrioritySort(Task):

@@ -1,11 +1,22 @@
-"""What every test shares: Chainer made importable, seeded hypothesis, GPU tests skipped."""
+"""What every test shares: Chainer made importable, seeded hypothesis, GPU tests skipped.
+
+DNC_TEST_NAME=chainer_dnc in the environment has the package imported under its installed name
+first, so that all tests run on that: ``lib`` is then the second name.
+"""
+
+import importlib
+import os
 
 import hypothesis
 import pytest
 
-import lib  # noqa: F401 - before any test imports Chainer: it supplies what Chainer misses
-from lib.backends import numba_problem
+# Before any test imports Chainer: it supplies what Chainer misses.
+NAME = importlib.import_module(os.environ.get("DNC_TEST_NAME", "lib")).__name__
+
+# isort: split
+
 from lib.compat import cuda_problem
+from lib.kernels.backends import numba_problem
 
 # isort: split
 

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from helpers import Sizes
 
-from lib import DNC, backends, content, interface
-from lib.memory import MemoryState
-from lib.sparse_linkage import SparseLink
+from lib import DNC
+from lib.kernels import backends
+from lib.memory import content, interface
+from lib.memory.sparse_linkage import SparseLink
+from lib.memory.step import MemoryState
 
 needs_numba = pytest.mark.skipif(
     backends.numba_problem() is not None, reason=str(backends.numba_problem())
@@ -204,7 +206,7 @@ def test_a_numba_that_leaks_is_not_used(tmp_path):
         f"""
         import sys, warnings
         sys.path.insert(0, {str(tmp_path)!r})
-        from lib import backends
+        from lib.kernels import backends
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             assert "0.60.0 leaks" in backends.numba_problem()
@@ -257,14 +259,14 @@ def test_threads_that_outlive_the_program():
 
 @needs_numba
 def test_read_only_states_need_no_compilation():
-    from lib.kernels import memory_forward
+    from lib.kernels import forward
 
     state, scales, xi = states(SIZES, 1, np.float64)
     backends.compiled().step(state, scales, xi)
-    before = len(memory_forward.step.signatures)
+    before = len(forward.step.signatures)
     state.usage.flags.writeable = False
     backends.compiled().step(state._replace(memory=np.asfortranarray(state.memory)), scales, xi)
-    assert len(memory_forward.step.signatures) == before
+    assert len(forward.step.signatures) == before
 
 
 @needs_numba
@@ -316,8 +318,9 @@ def test_compilation_is_said_once_and_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     code = """
         import numpy as np
-        from lib.kernels.adam import update
-        from lib import kernels, backends
+        from lib.kernels.adam_pass import update
+        from lib import kernels
+        from lib.kernels import backends
         backends.compiled()
     """
     first = run_python(code)
@@ -425,9 +428,9 @@ def no_gradient_of_the_usage(right, *arguments):
     ],
 )
 def test_a_planted_bug_is_caught(monkeypatch, name, bug):
-    from lib.kernels import memory_backward, memory_forward
+    from lib.kernels import backward, forward
 
-    module = memory_forward if name == "step" else memory_backward
+    module = forward if name == "step" else backward
     right = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *arguments: bug(right, *arguments))
     arguments = states(SIZES, 2, np.float64)

@@ -10,11 +10,11 @@ import weakref
 
 import chainer
 import chainer.functions as F
-import chainer.links as L
 import helpers
 import numpy as np
 import pytest
 import reference
+from chainer.links.rnn.lstm import LSTMBase
 from helpers import Sizes
 
 from lib import DNC
@@ -71,7 +71,7 @@ def test_parameter_schema():
     assert isinstance(model, chainer.Chain)
     assert schema(model) == SCHEMA
     assert all(param.dtype == np.float32 for param in model.params())
-    assert isinstance(model.controller.lstm, L.LSTM)
+    assert isinstance(model.controller.lstm, LSTMBase)
 
 
 @pytest.mark.parametrize("N, K", [(1, 0), (100, 8), (100, 100)])
@@ -714,7 +714,6 @@ def test_a_gpu_without_cupy_is_a_value_error(monkeypatch):
         (np.zeros((1, 3, 3), "f"), ["x", "(1, 3, 3)"]),
         (np.zeros((3, 4), "f"), ["x", "4", "3"]),
         (np.zeros((3, 0), "f"), ["x", "0", "3"]),
-        (np.zeros((0, 3), "f"), ["x"]),
         (np.zeros((4, 3), "f"), ["x", "4", "3"]),
         ([[0.0, 0.0, 0.0]], ["x", "list"]),
         (None, ["x", "None"]),
@@ -735,7 +734,6 @@ def test_inputs_of_a_step(x, words):
         (np.zeros((1, 1, 3, 3), "f"), ["xs", "(1, 1, 3, 3)"]),
         (np.zeros((2, 3, 4), "f"), ["xs", "4", "3"]),
         (np.zeros((0, 3, 3), "f"), ["xs"]),
-        (np.zeros((2, 0, 3), "f"), ["xs"]),
         (np.zeros((2, 4, 3), "f"), ["xs", "4", "3"]),
         ([np.zeros((3, 3), "f")], ["xs", "list"]),
         (None, ["xs", "None"]),
@@ -746,13 +744,11 @@ def test_inputs_of_a_sequence(xs, words):
     refuses(lambda: model.unroll(xs), *words)
 
 
-def test_no_time_and_no_batch_are_value_errors():
+def test_no_time_is_a_value_error():
     for model in (helpers.build(SIZES), started(SIZES, np.float64)):
-        for shape in ((0, 3, 3), (2, 0, 3), (0, 0, 3)):
-            with pytest.raises(ValueError):
+        for shape in ((0, 3, 3), (0, 0, 3)):
+            with pytest.raises(ValueError, match="at least one step"):
                 model.unroll(np.zeros(shape))
-        with pytest.raises(ValueError):
-            model(np.zeros((0, 3)))
 
 
 @pytest.mark.parametrize(

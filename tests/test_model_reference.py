@@ -186,7 +186,7 @@ def test_float32_is_as_exact_as_the_reference(K, R):
     """
     sizes = Sizes(N=12, R=R, K=K)
     ours, plain, scale = {}, {}, {}
-    for seed in range(4):
+    for seed in range(12):
         model = helpers.build(sizes, np.float32, seed, scale=0.4)
         xs = helpers.inputs(sizes, 1, 6, np.float32, seed)
         state = helpers.random_state(sizes, 1, np.float32, seed)

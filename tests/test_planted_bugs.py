@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from helpers import Sizes, assert_matches_reference
 
-from lib import (
+from lib.graph import sequence
+from lib.kernels import backends
+from lib.memory import (
     activations,
     allocation,
-    backends,
     content,
     heads,
     interface,
     linkage,
-    sequence,
     sorting,
     sparse_linkage,
 )

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from command_line import TINY, assert_same_training, contents, load, run, train
 
-from lib import DNC, snapshots
+from lib import DNC
 from lib.baseline import LSTMBaseline
+from lib.training import snapshots
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from helpers import Sizes
 
-from lib import DNC, sequence
+from lib import DNC
+from lib.graph import sequence
 
 pytestmark = pytest.mark.usefixtures("backend")
 SIZES = Sizes(K=2)

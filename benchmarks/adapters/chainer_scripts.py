@@ -1,7 +1,8 @@
 """DNCs in Chainer scripts that train as soon as they are imported, from their unmodified sources.
 
 Of a script only imports, functions, classes and plain aliases (``xp = np``) are run. Chainer is
-made to work by this project's ``lib/compat.py``, loaded by its path: the name ``lib`` stays free.
+made to work by this project's ``lib/compat/shims.py``, loaded by its path: the name ``lib`` stays
+free.
 """
 
 import ast
@@ -11,7 +12,7 @@ import re
 import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-COMPAT = os.path.join(HERE, os.pardir, os.pardir, "lib", "compat.py")
+SHIMS = os.path.join(HERE, os.pardir, os.pardir, "lib", "compat", "shims.py")
 PRINT_STATEMENT = re.compile(r"^([ \t]*)print[ \t]+(.+)$", re.MULTILINE)
 KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
@@ -46,7 +47,7 @@ def script_at(path, name):
 
 def definitions(path):
     """A module of what a script imports and defines, without what it then does."""
-    load_compat().apply()
+    load_shims().install()
     with open(path, encoding="utf-8") as file:
         tree = parse(file.read(), path)
     tree.body = [statement for statement in tree.body if defines(statement)]
@@ -55,9 +56,9 @@ def definitions(path):
     return module
 
 
-def load_compat():
-    """``lib.compat`` of this project, under another name."""
-    spec = importlib.util.spec_from_file_location("compat_for_benchmarks", COMPAT)
+def load_shims():
+    """``lib.compat.shims`` of this project, under another name."""
+    spec = importlib.util.spec_from_file_location("shims_for_benchmarks", SHIMS)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

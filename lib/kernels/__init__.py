@@ -6,12 +6,12 @@ from pathlib import Path
 
 def announce():
     """Say that the loops are being compiled, where they have not been kept from another run."""
-    from lib.kernels import memory_forward
+    from . import forward
 
-    folder = memory_forward.step.stats.cache_path
+    folder = forward.step.stats.cache_path
     if folder is None:
         print("Compiling the CPU kernels; no folder could be found to keep them.", file=sys.stderr)
-    elif not is_kept(Path(folder), Path(memory_forward.__file__)):
+    elif not is_kept(Path(folder), Path(forward.__file__)):
         print(f"Compiling the CPU kernels, once; they are kept in {folder}.", file=sys.stderr)
 
 

@@ -1,0 +1,26 @@
+"""``python -m chainer_dnc``, and the command ``chainer-dnc``: the program of ``dnc.py``."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def main(argv=None):
+    """Run the program; the exit status."""
+    return load_program().main(argv)
+
+
+def load_program():
+    """The module ``dnc`` of this package; in a checkout it lies beside the package's folder."""
+    name = f"{__package__}.dnc"
+    if importlib.util.find_spec(name) is not None:
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "dnc.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main())

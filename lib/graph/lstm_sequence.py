@@ -1,0 +1,97 @@
+"""An LSTM and a linear layer on its output over a whole sequence, on arrays: no memory.
+
+T time, B batch, X input width, Y output width, H units.
+"""
+
+from typing import Any, NamedTuple
+
+from ..arrays import module_of
+from ..kernels.backends import Backend, backend_for
+from .ragged import advance, affine, as_rows, clear_inactive, multiply, retreat, start_history
+
+
+class LSTMState(NamedTuple):
+    """What one step hands to the next."""
+
+    c: Any  # (B, H)
+    h: Any  # (B, H)
+
+
+class LSTMParameters(NamedTuple):
+    """The parameters, in the order in which the graph takes them."""
+
+    upward_W: Any  # (4H, X)
+    upward_b: Any  # (4H,)
+    lateral_W: Any  # (4H, H)
+    linear_W: Any  # (Y, H)
+    linear_b: Any  # (Y,)
+
+
+class LSTMTrace(NamedTuple):
+    """What the gradient of a sequence needs."""
+
+    parameters: LSTMParameters
+    backend: Backend
+    xs: Any  # (T, B, X)
+    hs: Any  # h_0 to h_T (T + 1, B, H)
+    steps: list  # a CellTrace of each step
+    active: list  # of each step, how many sequences it has
+
+
+class LSTMStepGradients(NamedTuple):
+    """What the gradients of the parameters are products of, a row for each step and sequence."""
+
+    xs: Any  # x_t (·, X)
+    hs_before: Any  # h_{t-1} (·, H)
+    hs: Any  # h_t (·, H)
+    g_z: Any  # gradient of the gates (·, 4H)
+    g_ys: Any  # gradient of the outputs (·, Y)
+
+
+def unroll(parameters, xs, state, active, keep_trace):
+    """Run the model over a batch of sequences; arguments and results as ``sequence.unroll``."""
+    p, backend = parameters, backend_for(xs, 0)
+    z = affine(xs, p.upward_W, p.upward_b)
+    hs, steps = start_history(state.h, *xs.shape[:2]), []
+
+    def step(t, n, state):
+        z[t, :n] += multiply(p.lateral_W, state.h)
+        c, h, trace = backend.cell(state.c, z[t, :n])
+        hs[t + 1, :n] = h
+        if keep_trace:
+            steps.append(trace)
+        return LSTMState(c, h)
+
+    state = advance(step, state, active)
+    ys = affine(hs[1:], p.linear_W, p.linear_b)
+    clear_inactive(ys, active)
+    return ys, state, LSTMTrace(p, backend, xs, hs, steps, active) if keep_trace else None
+
+
+def unroll_backward(trace, g_ys, g_state, need_g_xs):
+    """The gradient of :func:`unroll`; arguments and results as ``sequence.unroll_backward``."""
+    p = trace.parameters
+    clear_inactive(g_ys, trace.active)
+    g_hs = g_ys @ p.linear_W
+    g_z = module_of(g_ys).zeros((*g_ys.shape[:2], len(p.upward_b)), g_ys.dtype)
+
+    def step(t, n, g):
+        g_c, g_z[t, :n] = trace.backend.cell_backward(trace.steps[t], g.c, g.h + g_hs[t, :n])
+        return LSTMState(g_c, g_z[t, :n] @ p.lateral_W)
+
+    g_state = retreat(step, g_state, trace.active)
+    g_xs = g_z @ p.upward_W if need_g_xs else None
+    steps = trace.xs, trace.hs[:-1], trace.hs[1:], g_z, g_ys
+    return g_xs, [LSTMStepGradients(*map(as_rows, steps))], g_state
+
+
+def parameter_gradients(records):
+    """Gradients of the parameters from the :class:`LSTMStepGradients` of one sequence."""
+    (r,) = records
+    return LSTMParameters(
+        upward_W=r.g_z.T @ r.xs,
+        upward_b=r.g_z.sum(axis=0),
+        lateral_W=r.g_z.T @ r.hs_before,
+        linear_W=r.g_ys.T @ r.hs,
+        linear_b=r.g_ys.sum(axis=0),
+    )

@@ -1,0 +1,170 @@
+"""The controller and its memory over a whole sequence, forward and backward, on arrays.
+
+T time, B batch, X input width, Y output width, H controller units, R read heads, W word width.
+"""
+
+from typing import Any, NamedTuple
+
+from ..arrays import module_of
+from ..kernels.backends import Backend, backend_for
+from ..memory import content
+from ..memory.sparse_linkage import kept_per_row
+from ..memory.step import MemoryState
+from ..state import State
+from .ragged import advance, affine, as_rows, clear_inactive, multiply, retreat, start_history
+
+
+class Parameters(NamedTuple):
+    """The parameters of the model, in the order in which the graph takes them."""
+
+    upward_W: Any  # (4H, X + R·W)
+    upward_b: Any  # (4H,)
+    lateral_W: Any  # (4H, H)
+    linear_W: Any  # (Y + size of ξ, H), the rows of ν first
+    linear_b: Any  # (Y + size of ξ,)
+    read_out_W: Any  # (Y, R·W)
+    read_out_b: Any  # (Y,)
+
+
+class SequenceTrace(NamedTuple):
+    """What the gradient of a sequence needs."""
+
+    parameters: Parameters
+    backend: Backend
+    xs: Any  # (T, B, X)
+    hs: Any  # h_0 to h_T (T + 1, B, H)
+    reads: Any  # r_0 to r_T (T + 1, B, R·W)
+    steps: list  # (CellTrace, MemoryTrace) of each step
+    active: list  # of each step, how many sequences it has
+
+
+class StepGradients(NamedTuple):
+    """What the gradients of the parameters are products of, a row for each step and sequence."""
+
+    inputs: Any  # [x ; r_{t-1}] (·, X + R·W)
+    hs_before: Any  # h_{t-1} (·, H)
+    hs: Any  # h_t (·, H)
+    reads: Any  # r_t (·, R·W)
+    g_z: Any  # gradient of the gates (·, 4H)
+    g_out: Any  # gradient of [ν ; ξ] (·, Y + size of ξ)
+    g_ys: Any  # gradient of the outputs (·, Y)
+
+
+def unroll(parameters, xs, state, active, keep_trace):
+    """Run the model over a batch of sequences, sorted by descending length.
+
+    Args:
+        parameters: :class:`Parameters` of arrays.
+        xs: inputs (T, B, X).
+        state: :class:`State` of arrays, of at least B sequences.
+        active: T ints, how many sequences step t has: the first ones of the batch. The others keep
+            their state, and their outputs are 0.
+        keep_trace: whether a backward pass will follow.
+
+    Returns:
+        The outputs (T, B, Y), the state after the last step, and a :class:`SequenceTrace` or None.
+    """
+    p, backend = parameters, backend_for(xs, kept_per_row(state.link))
+    T, B, X = xs.shape
+    Y = len(p.read_out_b)
+    projected = affine(xs, p.upward_W[:, :X], p.upward_b)
+    ys = module_of(xs).zeros((T, B, Y), xs.dtype)
+    hs, reads = start_history(state.h, T, B), start_history(state.read_vectors, T, B)
+    scales, steps = content.inverse_norms(state.memory), []
+
+    def step(t, n, state):
+        nonlocal scales
+        z = projected[t, :n]
+        z += multiply(p.upward_W[:, X:], state.read_vectors)
+        z += multiply(p.lateral_W, state.h)
+        c, h, cell_trace = backend.cell(state.c, z)
+        out = multiply(p.linear_W, h) + p.linear_b
+        memory_state, read_vectors, memory_trace = backend.step(
+            MemoryState(*state[:-3]), scales[:n], out[:, Y:]
+        )
+        scales = memory_trace.row_scales
+        ys[t, :n], hs[t + 1, :n], reads[t + 1, :n] = out[:, :Y], h, read_vectors
+        if keep_trace:
+            steps.append((cell_trace, memory_trace))
+        return State(*memory_state, read_vectors, c, h)
+
+    state = advance(step, state, active)
+    ys += affine(reads[1:], p.read_out_W, p.read_out_b)
+    clear_inactive(ys, active)
+    trace = SequenceTrace(p, backend, xs, hs, reads, steps, active) if keep_trace else None
+    return ys, state, trace
+
+
+def unroll_backward(trace, g_ys, g_state, need_g_xs):
+    """The gradient of :func:`unroll`.
+
+    Args:
+        trace: its :class:`SequenceTrace`.
+        g_ys: gradient of the outputs (T, B, Y). Overwritten.
+        g_state: gradients of the state after the last step, ``g_state.link`` that of the values
+            where the link is sparse. Its arrays are overwritten.
+        need_g_xs: whether the gradient of the inputs is wanted.
+
+    Returns:
+        The gradient of the inputs (or None), a list of :class:`StepGradients`, and the gradients of
+        the state before.
+    """
+    p = trace.parameters
+    T, B, X = trace.xs.shape
+    xp = module_of(g_ys)
+    clear_inactive(g_ys, trace.active)
+    g_reads = g_ys @ p.read_out_W
+    g_out = xp.zeros((T, B, len(p.linear_b)), g_ys.dtype)
+    g_out[:, :, : g_ys.shape[2]] = g_ys
+    g_z = xp.zeros((T, B, len(p.upward_b)), g_ys.dtype)
+
+    def step(t, n, g):
+        return step_backward(trace, t, g, g_out[t, :n], g_reads[t, :n], g_z[t, :n])
+
+    g_state = retreat(step, g_state, trace.active)
+    g_xs = g_z @ p.upward_W[:, :X] if need_g_xs else None
+    inputs = xp.concatenate([trace.xs, trace.reads[:-1]], axis=2)
+    steps = inputs, trace.hs[:-1], trace.hs[1:], trace.reads[1:], g_z, g_out, g_ys
+    return g_xs, [StepGradients(*map(as_rows, steps))], g_state
+
+
+def step_backward(trace, t, g, g_out, g_reads, g_z):
+    """Gradient of the state before one step; fills the rows of ξ in ``g_out``, and ``g_z``.
+
+    Args:
+        trace: the :class:`SequenceTrace`.
+        t: which step.
+        g: gradients of the state after the step.
+        g_out: gradient of [ν ; ξ] (n, Y + size of ξ), that of ν given.
+        g_reads: gradient of the read vectors (n, R·W) as far as the step's own output goes.
+        g_z: gradient of the gates (n, 4H), to be filled.
+    """
+    p, backend = trace.parameters, trace.backend
+    cell_trace, memory_trace = trace.steps[t]
+    Y = len(p.read_out_b)
+    g_memory, g_out[:, Y:] = backend.step_backward(
+        memory_trace, MemoryState(*g[:-3]), g_reads + g.read_vectors
+    )
+    g_c, g_z[...] = backend.cell_backward(cell_trace, g.c, g.h + g_out @ p.linear_W)
+    X = p.upward_W.shape[1] - g.read_vectors.shape[1]
+    return State(*g_memory, g_z @ p.upward_W[:, X:], g_c, g_z @ p.lateral_W)
+
+
+def parameter_gradients(records):
+    """Gradients of the parameters from the :class:`StepGradients` of one or more sequences.
+
+    Each is one product over all their steps.
+    """
+    xp = module_of(records[0].g_z)
+    r = records[0]
+    if len(records) > 1:
+        r = StepGradients(*(xp.concatenate(rows) for rows in zip(*records)))
+    return Parameters(
+        upward_W=r.g_z.T @ r.inputs,
+        upward_b=r.g_z.sum(axis=0),
+        lateral_W=r.g_z.T @ r.hs_before,
+        linear_W=r.g_out.T @ r.hs,
+        linear_b=r.g_out.sum(axis=0),
+        read_out_W=r.g_ys.T @ r.reads,
+        read_out_b=r.g_ys.sum(axis=0),
+    )

@@ -1,0 +1,405 @@
+"""The gradient of one memory step as loops, compiled by Numba: ``memory/step.py``.
+
+Every function but the last works on one sequence. N locations, W word width, R read heads, K
+entries kept per row of a sparse link matrix. A dense link matrix has no columns: (0, 0).
+"""
+
+import math
+
+import numpy as np
+
+from .compiled import inlined, kernel, summing
+
+
+@summing
+def dot(x, y):
+    """Σ x y."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@inlined
+def reading_weights(g_reads, memory, g_weights):
+    """Add the gradient of the read weights (R, N) by way of the read vectors (R, W)."""
+    for i in range(memory.shape[0]):
+        for r in range(g_reads.shape[0]):
+            g_weights[r, i] += dot(g_reads[r], memory[i])
+
+
+@inlined
+def reading_modes(modes, sources, g_weights, g_modes, g_sources):
+    """Gradients of the modes of one head, before their softmax, and of what they mix (3, N)."""
+    mixed = modes.dtype.type(0)
+    for m in range(3):
+        g_modes[m] = dot(g_weights, sources[m])
+        mixed += modes[m] * g_modes[m]
+        for i in range(g_weights.size):
+            g_sources[m][i] = modes[m] * g_weights[i]
+    for m in range(3):
+        g_modes[m] = modes[m] * (g_modes[m] - mixed)
+
+
+@inlined
+def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial):
+    """The gradient of one content weighting (N,) as far as it needs no row of the memory.
+
+    Turns ``g_weights`` into the coefficients of the unit key in the gradient of each row, and adds
+    to ``row_radial`` those of the row itself. A row just above zero has a huge scale.
+
+    Returns:
+        The gradient of the strength before its oneplus, and the coefficient of the unit key in its
+        own gradient.
+    """
+    mean = dot(g_weights, weights)
+    for i in range(weights.size):
+        g_weights[i] = weights[i] * (g_weights[i] - mean)
+    g_strength = dot(g_weights, similarity)
+    for i in range(weights.size):
+        g_score = strength * g_weights[i]
+        row_radial[i] += (g_score * similarity[i]) * (row_scales[i] * row_scales[i])
+        g_weights[i] = g_score * row_scales[i]
+    one = weights.dtype.type(1)
+    return g_strength * (one - math.exp(one - strength)), strength * g_strength
+
+
+@inlined
+def inverse_root(squared, tiny, one):
+    """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
+    if squared < tiny:
+        return one - one
+    return one / math.sqrt(squared)
+
+
+@inlined
+def unit_key(key, unit, tiny):
+    """The key (W,) divided by its length, and the inverse length."""
+    scale = inverse_root(dot(key, key), tiny, key.dtype.type(1))
+    for w in range(key.size):
+        unit[w] = key[w] * scale
+    return scale
+
+
+@inlined
+def precedences(precedence, write_weights, g_new, g_old, g_write):
+    """Gradient of p_{t-1}; adds to that of w^w_t."""
+    kept, g_kept = precedence.dtype.type(1) - write_weights.sum(), dot(g_new, precedence)
+    for i in range(precedence.size):
+        g_old[i] = kept * g_new[i]
+        g_write[i] += g_new[i] - g_kept
+
+
+@inlined
+def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g_w, g_reads):
+    """Turns ``g``, the gradient of L_t (N, N), into that of L_{t-1}; adds to the others."""
+    zero = old.dtype.type(0)
+    one = old.dtype.type(1)
+    N, R = old.shape[0], reads.shape[0]
+    for i in range(N):
+        for r in range(R):
+            g_f, read = g_forward[r, i], reads[r, i]
+            for j in range(N):
+                g[i, j] += g_f * reads[r, j] + read * g_backward[r, j]
+                g_reads[r, j] += new[i, j] * g_f
+            g_reads[r, i] += dot(new[i], g_backward[r])
+        g[i, i] = zero
+        kept, weight = one - w[i], w[i]
+        g_w[i] += dot(g[i], precedence) - dot(g[i], old[i])
+        for j in range(N):
+            g_w[j] -= g[i, j] * old[i, j]
+            g_p[j] += weight * g[i, j]
+            g[i, j] *= kept - w[j]
+
+
+@inlined
+def following_links(values, columns, reads, g_forward, g_backward, g, g_reads):
+    """Adds to the gradient of the values of L̂_t (N, K) and of w^r_{t-1} (R, N)."""
+    K = values.shape[1]
+    for i in range(values.shape[0]):
+        used = values.dtype.type(0)
+        for k in range(K):
+            used += abs(values[i, k])
+        for r in range(reads.shape[0]):
+            g_f, read = g_forward[r, i], reads[r, i]
+            for k in range(K):
+                j = columns[i, k]
+                g[i, k] += g_f * reads[r, j] + read * g_backward[r, j]
+            if used != 0:
+                total = used - used
+                for k in range(K):
+                    j = columns[i, k]
+                    total += values[i, k] * g_backward[r, j]
+                    g_reads[r, j] += values[i, k] * g_f
+                g_reads[r, i] += total
+
+
+@inlined
+def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
+    """Turns ``g``, the gradient of the values of L̂_t (N, K), into that of L̂_{t-1}."""
+    zero = old.dtype.type(0)
+    one = old.dtype.type(1)
+    K = old.shape[1]
+    g_row = np.empty(K, old.dtype)
+    for s in range(K):
+        i = kept[s, 0]
+        g_row[:] = zero
+        for k in range(K):
+            place, q = kept[s, 2 + k], kept[s, 2 + K + k]
+            if place >= 0:
+                g_row[place] += g[i, k]
+            if q >= 0 and kept[q, 1] != i:
+                g_w[i] += g[i, k] * precedence[kept[q, 1]]
+                g_p[kept[q, 1]] += g[i, k] * w[i]
+        g[i] = g_row
+    for i in range(old.shape[0]):
+        for k in range(K):
+            j = columns[i, k]
+            if j == i:
+                g[i, k] = zero
+            else:
+                g_old = g[i, k] * old[i, k]
+                g_w[i] -= g_old
+                g_w[j] -= g_old
+                g[i, k] *= one - w[i] - w[j]
+
+
+@inlined
+def writing(rows, g, g_w, g_e, g_v, g_k):
+    """Turns ``g``, the gradient of M_t (N, W) but for reading, into that of M_{t-1}.
+
+    Adds to the gradients of w^w_t (N,), erase and write vector (W,), and of the read keys (R, W) as
+    far as they need the rows of the memory.
+    """
+    before, after, w, e, v, reads, g_reads, units, g_looked, radial = rows
+    one = before.dtype.type(1)
+    row, erased = np.empty_like(v), np.empty_like(v)
+    for i in range(before.shape[0]):
+        for c in range(row.size):
+            row[c] = g[i, c] - radial[i] * after[i, c]
+        for r in range(units.shape[0]):
+            read, looked = reads[r, i], g_looked[r, i]
+            for c in range(row.size):
+                row[c] += read * g_reads[r, c] + looked * units[r, c]
+                g_k[r, c] += looked * after[i, c]
+        weight = w[i]
+        for c in range(row.size):
+            erased[c] = before[i, c] * row[c]
+            g_e[c] -= weight * erased[c]
+            g_v[c] += weight * row[c]
+            g[i, c] = row[c] * (one - weight * e[c])
+        g_w[i] += dot(v, row) - dot(e, erased)
+
+
+@inlined
+def looking_at_rows(memory, unit, g_looked, radial, g, g_key):
+    """Adds the gradient of the write's look-up to that of M_{t-1} and of the write key (W,)."""
+    for i in range(memory.shape[0]):
+        for w in range(memory.shape[1]):
+            g[i, w] += g_looked[i] * unit[w] - radial[i] * memory[i, w]
+            g_key[w] += g_looked[i] * memory[i, w]
+
+
+@inlined
+def allocation(usage, order, weights, products):
+    """The allocation weighting anew, and the products of usages in its order."""
+    one = usage.dtype.type(1)
+    weights[:] = one - one
+    product = one
+    for k in range(order.size):
+        products[k] = product
+        weights[order[k]] = (one - usage[order[k]]) * product
+        product *= usage[order[k]]
+
+
+@inlined
+def allocating(usage, order, products, g_weights, g_usage):
+    """Adds to the gradient of the usage: ∂/∂s_k = P_k (Σ_{j>k} g_j (1 - s_j) Π_{k<i<j} s_i - g_k).
+
+    The sum follows from the one of k + 1 without a division, so a usage of 0 is like any other.
+    """
+    one = usage.dtype.type(1)
+    later = one - one
+    for k in range(order.size - 1, -1, -1):
+        s, g = usage[order[k]], g_weights[order[k]]
+        g_usage[order[k]] += products[k] * (later - g)
+        later = g * (one - s) + s * later
+
+
+@inlined
+def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads, g_free):
+    """Gradients of usage, w^w (N,), w^r (R, N) and free gates (R,) from ``g``, that of u_t."""
+    one = usage.dtype.type(1)
+    N, R = usage.size, free_gates.size
+    before = np.ones((R + 1, N), usage.dtype)
+    for r in range(R):
+        for i in range(N):
+            before[r + 1, i] = before[r, i] * (one - free_gates[r] * reads[r, i])
+    after, g_kept = np.empty_like(usage), np.empty_like(usage)
+    for i in range(N):
+        u, w = usage[i], write_weights[i]
+        written = g[i] * before[R, i]
+        g_usage[i] = written * (one - w)
+        g_write[i] = written * (one - u)
+        after[i] = g[i] * (u + w - u * w)
+    for r in range(R - 1, -1, -1):
+        for i in range(N):
+            g_kept[i] = after[i] * before[r, i]
+            g_reads[r, i] -= g_kept[i] * free_gates[r]
+            after[i] *= one - free_gates[r] * reads[r, i]
+        g_free[r] = -dot(g_kept, reads[r]) * free_gates[r] * (one - free_gates[r])
+
+
+@inlined
+def reading(
+    i, at, content, similarity, directions, memory, row_scales, g_weights, g_reads, g_i, tiny
+):
+    """Gradients by way of the read vectors, as far as they need no sum over rows of the memory.
+
+    Fills the gradients of read modes and strengths in ``g_i`` and adds to that of the read weights
+    (R, N), ``g_weights``.
+
+    Returns:
+        Gradients of b, of the coefficients of the unit keys, and of f (3, R, N); the unit keys
+        (R, W), their scales (R,) and their own coefficients (R,); coefficients of the rows (N,).
+    """
+    R, N = g_weights.shape
+    W = memory.shape[1]
+    reading_weights(g_reads, memory, g_weights)
+    g_sources = np.empty((3, R, N), memory.dtype)
+    units, scales = np.empty((R, W), memory.dtype), np.empty(R, memory.dtype)
+    key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
+    for r in range(R):
+        modes = slice(at[9] + 3 * r, at[9] + 3 * r + 3)
+        sources = (directions[1, r], content[r], directions[0, r])
+        g_of_sources = (g_sources[0, r], g_sources[1, r], g_sources[2, r])
+        reading_modes(i[modes], sources, g_weights[r], g_i[modes], g_of_sources)
+        scales[r] = unit_key(i[r * W : (r + 1) * W], units[r], tiny)
+        g_i[at[1] + r], key_radial[r] = looking_up(
+            content[r], similarity[r], i[at[1] + r], row_scales, g_sources[1, r], radial
+        )
+    return g_sources, units, scales, key_radial, radial
+
+
+@inlined
+def gating(i, at, allocated, looked, g_w, g_i):
+    """Gradients of the gates in ``g_i``.
+
+    Returns:
+        Those of the allocation weighting and of the content weighting, both (N,).
+    """
+    one = g_w.dtype.type(1)
+    g_a, gate = i[at[7]], i[at[8]]
+    g_allocated, g_looked = np.empty_like(g_w), np.empty_like(g_w)
+    for n in range(g_w.size):
+        g_allocated[n] = gate * g_a * g_w[n]
+        g_looked[n] = gate * (one - g_a) * g_w[n]
+    g_of_looked = dot(g_w, looked)
+    g_difference = dot(g_w, allocated) - g_of_looked
+    g_mixed = g_of_looked + g_a * g_difference
+    g_i[at[7]] = gate * g_difference * g_a * (one - g_a)
+    g_i[at[8]] = g_mixed * gate * (one - gate)
+    return g_allocated, g_looked
+
+
+@inlined
+def looking(i, at, memory, row_scales, content, similarity, g_looked, g_memory, g_i, tiny):
+    """Gradients by way of the write's look-up: of strength and key in ``g_i``, of the memory."""
+    key = slice(at[2], at[3])
+    unit, radial = np.empty(memory.shape[1], memory.dtype), np.zeros_like(row_scales)
+    scale = unit_key(i[key], unit, tiny)
+    g_i[at[3]], key_radial = looking_up(content, similarity, i[at[3]], row_scales, g_looked, radial)
+    looking_at_rows(memory, unit, g_looked, radial, g_memory, g_i[key])
+    finish_key(g_i[key], unit, key_radial, scale)
+
+
+@inlined
+def finish_key(g_key, unit, radial, scale):
+    """Turn the sum over the rows into the gradient of a key (W,)."""
+    for w in range(g_key.size):
+        g_key[w] = (g_key[w] - radial * unit[w]) * scale
+
+
+@kernel
+def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before, g_xi, at, tiny):
+    """The gradient of a memory step of the sequences ``begin`` to ``end`` of the batch.
+
+    Args:
+        begin: the first sequence.
+        end: the one after the last.
+        before: of t - 1, as ``forward.step`` takes it.
+        after: of t, as ``forward.step`` has filled it.
+        trace: as ``forward.step`` has filled it.
+        g_after: gradients of memory, usage, precedence, link, write and read weights of t. Those of
+            memory and link become those of t - 1.
+        g_vectors: gradient of the read vectors (B, R·W).
+        g_before: gradients of usage, precedence, write and read weights of t - 1, zeros to be
+            filled.
+        g_xi: gradient of the interface vectors (B, size), zeros to be filled.
+        at: where the parts of the interface vector start.
+        tiny: the smallest normal number of the dtype.
+    """
+    memory, row_scales, usage, precedence, link, columns, write_weights, read_weights = before
+    new_memory, new_scales, new_usage, _, new_link, new_columns, new_write, new_read = after
+    active, order, counts, content, similarity, directions, kept = trace
+    g_memory, g_new_usage, g_new_precedence, g_link, g_new_write, g_new_read = g_after
+    g_usage, g_precedence, g_write, g_read = g_before
+    N, W = memory.shape[1:]
+    R, K = read_weights.shape[1], columns.shape[2]
+    one = memory.dtype.type(1)
+    erase, vector, free = slice(at[4], at[5]), slice(at[5], at[6]), slice(at[6], at[7])
+    for b in range(begin, end):
+        i, g_i, w = active[b], g_xi[b], new_write[b]
+        g_reads, g_weights = g_vectors[b].reshape(R, W), g_new_read[b].copy()
+        g_sources, units, scales, key_radial, radial = reading(
+            i,
+            at,
+            content[b, 1:],
+            similarity[b, 1:],
+            directions[b],
+            new_memory[b],
+            new_scales[b],
+            g_weights,
+            g_reads,
+            g_i,
+            tiny,
+        )
+
+        g_w, g_p, g_r = g_new_write[b].copy(), g_precedence[b], g_read[b]
+        precedences(precedence[b], w, g_new_precedence[b], g_p, g_w)
+        g_f, g_b, g_l = g_sources[2], g_sources[0], g_link[b]
+        p, r = precedence[b], read_weights[b]
+        if K == 0:
+            links_dense(link[b], new_link[b], p, w, r, g_f, g_b, g_l, g_p, g_w, g_r)
+        else:
+            following_links(new_link[b], new_columns[b], r, g_f, g_b, g_l, g_r)
+            links_sparse(link[b], columns[b], kept[b], p, w, g_l, g_p, g_w)
+
+        e, v, g_e, g_v = i[erase], i[vector], g_i[erase], g_i[vector]
+        g_keys, g_m = g_i[: at[1]].reshape(R, W), g_memory[b]
+        rows = memory[b], new_memory[b], w, e, v, new_read[b], g_reads, units, g_sources[1], radial
+        writing(rows, g_m, g_w, g_e, g_v, g_keys)
+        for head in range(R):
+            finish_key(g_keys[head], units[head], key_radial[head], scales[head])
+        for c in range(W):
+            g_e[c] *= e[c] * (one - e[c])
+
+        taken = order[b, : counts[b]]
+        allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
+        allocation(new_usage[b], taken, allocated, products)
+        g_allocated, g_looked = gating(i, at, allocated, content[b, 0], g_w, g_i)
+        looking(
+            i,
+            at,
+            memory[b],
+            row_scales[b],
+            content[b, 0],
+            similarity[b, 0],
+            g_looked,
+            g_m,
+            g_i,
+            tiny,
+        )
+        g_u = g_new_usage[b].copy()
+        allocating(new_usage[b], taken, products, g_allocated, g_u)
+        using(usage[b], write_weights[b], r, i[free], g_u, g_usage[b], g_write[b], g_r, g_i[free])

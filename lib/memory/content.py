@@ -1,0 +1,70 @@
+"""Content-based addressing (Methods, 'Content-based addressing')."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import module_of
+from .activations import softmax, softmax_backward
+
+SMALLEST_NORMAL = {char: np.finfo(char).tiny for char in "fd"}
+
+
+class ContentTrace(NamedTuple):
+    """What the gradient of one content weighting needs. H heads look up at once."""
+
+    weights: Any  # C(M, k, β) (B, H, N)
+    similarity: Any  # cos(k, M[i]) (B, H, N)
+    unit_keys: Any  # k / |k| (B, H, W)
+    key_scales: Any  # 1 / |k| (B, H), 0 for a zero key
+
+
+def inverse_norms(vectors):
+    """1 / |v| along the last axis, 0 for a zero vector: its similarity and gradient are 0.
+
+    A vector whose squared length is below the smallest normal number counts as zero: there the
+    division would be noise.
+    """
+    xp = module_of(vectors)
+    squared = xp.einsum("...w,...w->...", vectors, vectors)
+    squared[squared < SMALLEST_NORMAL[squared.dtype.char]] = xp.inf
+    return 1 / xp.sqrt(squared)
+
+
+def content_weighting(memory, row_scales, keys, strengths):
+    """C(M, k, β)[i] = softmax_i(β cos(k, M[i])).
+
+    Args:
+        memory: M (B, N, W).
+        row_scales: ``inverse_norms(memory)`` (B, N).
+        keys: k (B, H, W).
+        strengths: β (B, H).
+
+    Returns:
+        The weights (B, H, N) and a :class:`ContentTrace`.
+    """
+    key_scales = inverse_norms(keys)
+    unit_keys = keys * key_scales[:, :, None]
+    similarity = unit_keys @ memory.transpose(0, 2, 1)
+    similarity *= row_scales[:, None, :]
+    weights = softmax(strengths[:, :, None] * similarity)
+    return weights, ContentTrace(weights, similarity, unit_keys, key_scales)
+
+
+def content_weighting_backward(trace, memory, row_scales, strengths, g_weights):
+    """Gradients of memory (B, N, W), keys (B, H, W) and strengths (B, H).
+
+    With m̂ and k̂ the unit vectors, ∂cos/∂k = (m̂ - cos k̂)/|k| and ∂cos/∂m = (k̂ - cos m̂)/|m|.
+    """
+    g_scores = softmax_backward(trace.weights, g_weights)
+    g_radial = g_scores * trace.similarity
+    g_strengths = g_radial.sum(axis=2)
+    g_scores *= strengths[:, :, None]
+    g_radial *= strengths[:, :, None]
+    g_scores *= row_scales[:, None, :]
+    g_keys = g_scores @ memory
+    g_keys -= trace.unit_keys * g_radial.sum(axis=2)[:, :, None]
+    g_keys *= trace.key_scales[:, :, None]
+    g_memory = g_scores.transpose(0, 2, 1) @ trace.unit_keys
+    g_memory -= memory * (g_radial.sum(axis=1) * row_scales**2)[:, :, None]
+    return g_memory, g_keys, g_strengths

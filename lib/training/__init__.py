@@ -1,0 +1,24 @@
+"""What the command line needs, and a user of the link does not."""
+
+from . import evaluation, snapshots, tables
+from .arguments import build_parser, parse
+from .blas import one_blas_thread
+from .fit import describe, misfit
+from .interrupt import Interrupt
+from .session import Session, TrainingFailedError
+from .settings import Settings
+
+__all__ = [
+    "Interrupt",
+    "Session",
+    "Settings",
+    "TrainingFailedError",
+    "build_parser",
+    "describe",
+    "evaluation",
+    "misfit",
+    "one_blas_thread",
+    "parse",
+    "snapshots",
+    "tables",
+]

@@ -1,0 +1,142 @@
+"""The settings of a run: their names, defaults and help, and which of them a snapshot keeps."""
+
+import random
+from dataclasses import dataclass, field, fields, replace
+from typing import Optional
+
+from . import values
+
+# What chooses the snapshot is not chosen by it.
+_CHOOSING = frozenset({"task", "lstm_only"})
+
+
+def _setting(default, group, text, parse=None, metavar=None, saved=True):
+    """One setting, as an argument of the command line too.
+
+    Args:
+        default: the only place where it stands.
+        group: heading in the help.
+        text: what the help says of it.
+        parse: turns the argument's text into the value; None for a choice or a switch.
+        metavar: name of the value in the help.
+        saved: whether it belongs to the run, and its snapshots; else to one call of the program.
+    """
+    about = {"group": group, "text": text, "parse": parse, "metavar": metavar, "saved": saved}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one call of the program is to do: the arguments of the command line, all of them.
+
+    What is not given comes from the snapshot that the run goes on from (:meth:`over`), else it is
+    the default. ``given`` are the names of what was given.
+    """
+
+    task: str = _setting("addition", "the task", "what to learn")
+    max_seq_len: int = _setting(
+        12, "the task", "training lengths are drawn up to this", values.integer(1), "L"
+    )
+    max_seq_wid: int = _setting(
+        6, "the task", "columns of the input; the last marks the delimiter", values.integer(1), "C"
+    )
+    hps: tuple[int, ...] = _setting(
+        (256, 64, 4, 256, 8),
+        "the model",
+        "memory locations, word width, read heads, LSTM hidden units, and the entries kept per row "
+        "of the sparse link matrix (0: all, dense)",
+        values.sizes,
+        "N,W,R,H,K",
+    )
+    lstm_only: bool = _setting(
+        False,
+        "the model",
+        "the controller alone, for comparison: an LSTM of the same hidden units, no memory",
+    )
+    gpu: int = _setting(
+        -1, "the model", "ordinal of the GPU to run on; -1 is the CPU", values.integer(-1), "G"
+    )
+    iterations: int = _setting(
+        100000,
+        "training",
+        "batches to train on, those before a resume included",
+        values.integer(1),
+        "I",
+    )
+    batch_size: int = _setting(1, "training", "sequences in a batch", values.integer(1), "B")
+    lr: float = _setting(1e-4, "training", "learning rate, the alpha of Adam", values.rate, "A")
+    seed: Optional[int] = _setting(
+        None,
+        "training",
+        "decides all that is random; random by default, and printed",
+        values.integer(0, 2**63),
+        "S",
+    )
+    out: str = _setting(
+        "result",
+        "training",
+        "folder of snapshots, log and configuration",
+        values.folder,
+        "DIR",
+        saved=False,
+    )
+    log_interval: int = _setting(
+        500, "training", "iterations that each printed loss is the mean of", values.integer(1), "I"
+    )
+    snapshot_interval: int = _setting(
+        50000, "training", "iterations from one snapshot to the next", values.integer(1), "I"
+    )
+    test_seq_len: int = _setting(
+        0,
+        "testing",
+        "test the trained model on this length; 0 is off",
+        values.integer(0),
+        "L",
+        saved=False,
+    )
+    test_samples: int = _setting(
+        100, "testing", "sequences to test it on", values.integer(1), "S", saved=False
+    )
+    given: frozenset = frozenset()
+
+    @classmethod
+    def of(cls, given):
+        """Settings of a dictionary of what was given; a seed is drawn where none was."""
+        settings = cls(**given, given=frozenset(given))
+        if settings.seed is None:
+            settings = replace(settings, seed=random.SystemRandom().randrange(2**32))
+        return settings
+
+    def over(self, saved):
+        """These settings with what was not given taken from a snapshot's configuration.
+
+        A training that goes on has the random state of its snapshot, so its seed too stays.
+        """
+        mine = self.given if self.test_seq_len else self.given - {"seed"}
+        return self.of_snapshot({n: v for n, v in saved.items() if n not in mine | _CHOOSING})
+
+    def of_snapshot(self, saved):
+        """The settings that a snapshot's configuration tells of, for the rest these."""
+        known = {name: value for name, value in saved.items() if name in self.saved}
+        tuples = {
+            name: tuple(v) for name, v in known.items() if isinstance(v, list)
+        }  # JSON's lists
+        return replace(self, **{**known, **tuples})
+
+    @property
+    def saved(self):
+        """What a snapshot keeps, a dictionary."""
+        return {s.name: getattr(self, s.name) for s in SETTINGS if s.metadata["saved"]}
+
+    @property
+    def kind(self):
+        """The kind of model: "dnc" or "lstm"."""
+        return "lstm" if self.lstm_only else "dnc"
+
+    @property
+    def name(self):
+        """What the names of the run's files begin with."""
+        return f"{self.kind}_{self.task}"
+
+
+SETTINGS = [setting for setting in fields(Settings) if setting.metadata]
