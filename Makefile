@@ -14,7 +14,7 @@ INSTALL := PIP_CONSTRAINT=build-constraints.txt PIP_BUILD_CONSTRAINT=build-const
 MADE := $(VENV)/.made-by-make
 FOR_RUN := $(VENV)/.installed-for-run
 FOR_TEST := $(VENV)/.installed-for-test
-METADATA := setup.py pyproject.toml build-constraints.txt
+METADATA := setup.py pyproject.toml build-constraints.txt $(wildcard lib/compat/installed/*)
 
 .PHONY: help run test lint format bench clean same-python
 

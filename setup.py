@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 TEST = [
     "hypothesis>=6.100",
@@ -10,8 +11,32 @@ TEST = [
     # Matplotlib 3.9, the last for Python 3.9, calls what newer ones deprecate: an error in a test.
     "pyparsing<3.3; python_version < '3.10'",
     "pytest>=8.0",
+    "setuptools>=64,<81",  # the tests build a wheel
+    "wheel",
     "ruff==0.17.6",  # what it asks for changes between versions
 ]
+
+ROOMS = [f"chainer_dnc.{room}" for room in find_packages("lib")]
+
+
+class BuildPackage(build_py):
+    """Builds what lies in no package's folder too: the program, and what Python reads at starts."""
+
+    AT_STARTS = ("lib/compat/installed/chainer_dnc.pth", "lib/compat/installed/_chainer_dnc.py")
+
+    def find_modules(self):
+        """dnc.py becomes a module of the package (an editable one finds it: lib/__main__.py)."""
+        return [("chainer_dnc", "dnc", "dnc.py")]
+
+    def run(self):
+        """Put two files beside the package, in an editable installation too."""
+        super().run()
+        editable = self.get_finalized_command(
+            "install"
+        ).install_lib  # the wheel, while it is filled
+        for path in self.AT_STARTS:
+            self.copy_file(path, editable if self.editable_mode else self.build_lib)
+
 
 setup(
     name="chainer-dnc",
@@ -37,11 +62,16 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     python_requires=">=3.9",
-    packages=find_packages(include=["lib", "lib.*", "tasks", "tasks.*"]),
-    py_modules=["dnc"],
+    packages=["chainer_dnc", *ROOMS, "chainer_dnc.tasks"],
+    package_dir={"chainer_dnc": "lib", "chainer_dnc.tasks": "tasks"},
+    py_modules=["chainer_dnc.dnc"],
+    include_package_data=False,
+    cmdclass={"build_py": BuildPackage},
+    entry_points={"console_scripts": ["chainer-dnc = chainer_dnc.__main__:main"]},
     install_requires=[
         "chainer==7.8.1",  # the last release; building it needs build-constraints.txt
         "numpy>=1.23",
+        "threadpoolctl>=3.1",
         "tqdm>=4.60",
     ],
     extras_require={
