@@ -9,6 +9,7 @@ from . import checks
 from .graph import lstm_sequence
 from .graph.lstm_sequence import LSTMParameters, LSTMState
 from .graph.node import Unroll
+from .memory.bounds import Options
 
 
 class LSTMBaseline(chainer.Chain):
@@ -21,10 +22,12 @@ class LSTMBaseline(chainer.Chain):
         Y: output width.
         lstm_hidden_dim: LSTM units, H.
         gpu: device ordinal, or -1 for the CPU.
+        cell_clip: as of a DNC.
     """
 
-    def __init__(self, X, Y, lstm_hidden_dim, gpu=-1):
+    def __init__(self, X, Y, lstm_hidden_dim, gpu=-1, *, cell_clip=None):
         super().__init__()
+        self.options = Options(cell_clip)
         self._state = None
         with self.init_scope():
             self.lstm = LSTMBase(X, lstm_hidden_dim)
@@ -59,7 +62,7 @@ class LSTMBaseline(chainer.Chain):
         )
         state = self._zero_state(len(lengths)) if self._state is None else self._state
         arrays = LSTMParameters(*(parameter.array for parameter in parameters))
-        node = Unroll(lstm_sequence, arrays, LSTMState, lengths)
+        node = Unroll(lstm_sequence, arrays, self.options, LSTMState, lengths)
         ys, *state = node.apply((xs, *parameters, *state))
         self._state = LSTMState(*state)
         return ys

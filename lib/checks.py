@@ -1,5 +1,6 @@
 """Argument checks: what is wrong is said before anything is computed."""
 
+import numbers
 import operator
 
 import chainer
@@ -23,6 +24,30 @@ def integer(name, value, least):
     if number < least:
         raise ValueError(f"{name} must be an integer of at least {least}, not {number}")
     return number
+
+
+def limit(name, value, dtype):
+    """``value`` as a float that is positive and finite in ``dtype``, or None."""
+    if value is None:
+        return None
+    allowed = f"{name} must be None or a number, positive and finite in {dtype.name}"
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{allowed}, not {value!r}")
+    with np.errstate(all="ignore"):
+        try:
+            rounded = dtype.type(float(value))
+        except OverflowError:  # an integer beyond all floats
+            rounded = np.inf
+    if not 0 < rounded < np.inf:
+        raise ValueError(f"{allowed}, not {value!r}")
+    return float(value)
+
+
+def flag(name, value):
+    """``value`` as a bool; else TypeError."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def device(gpu):

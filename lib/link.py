@@ -16,6 +16,7 @@ from .graph import sequence
 from .graph.node import Unroll
 from .graph.sequence import Parameters
 from .graph.single_steps import Token, stands_for
+from .memory.bounds import Options
 from .memory.sparse_linkage import SparseLink, first_columns, settle_columns
 from .start import initial_bias
 from .state import State, map_arrays
@@ -64,6 +65,11 @@ class DNC(chainer.Chain):
         lstm_hidden_dim (int): units H of the controller.
         K (int): entries kept per row of the sparse link matrix. 0, or K ≥ N, is the dense matrix.
         gpu (int): CUDA device to put the link on; -1 is the CPU.
+        cell_clip (float or None): each step starts from the controller's cell state clipped to
+            ±cell_clip, which then cannot grow with the length of a sequence. None, as in the paper:
+            it is not clipped.
+        bounded_reads (bool): the controller is fed r / √(1 + |r|²) in place of the read vectors r,
+            one norm for all heads; the output still has r itself. False is the paper's.
 
     The dtype is ``chainer.config.dtype`` at construction, float32 or float64. The biases of the
     interface start as :func:`initialize` sets them; a program that draws all parameters anew calls
@@ -71,22 +77,29 @@ class DNC(chainer.Chain):
 
     Attributes:
         sizes (Sizes): Y, N, W, R, H and K.
+        options (Options): cell_clip and bounded_reads.
 
     Raises:
-        TypeError: a size is not an integer, or the dtype is another.
-        ValueError: a size is out of range, or ``gpu`` names no usable device.
+        TypeError: a size is not an integer, an option of another type, or the dtype another.
+        ValueError: a size or ``cell_clip`` is out of range, or ``gpu`` names no usable device.
     """
 
-    def __init__(self, X, Y, N, W, R, lstm_hidden_dim, K=8, gpu=-1):
+    def __init__(
+        self, X, Y, N, W, R, lstm_hidden_dim, K=8, gpu=-1, *, cell_clip=None, bounded_reads=False
+    ):
         if X is not None:
             X = checks.integer("X", X, least=1)
         sizes = {"Y": Y, "N": N, "W": W, "R": R, "lstm_hidden_dim": lstm_hidden_dim}
         Y, N, W, R, H = (checks.integer(name, n, least=1) for name, n in sizes.items())
         K = checks.integer("K", K, least=0)
         gpu = checks.device(gpu)
+        dtype = checks.configured_dtype()
+        cell_clip = checks.limit("cell_clip", cell_clip, dtype)
+        bounded_reads = checks.flag("bounded_reads", bounded_reads)
         super().__init__()
         self.sizes = Sizes(Y, N, W, R, H, K)
-        self.dtype = checks.configured_dtype()
+        self.options = Options(cell_clip, bounded_reads)
+        self.dtype = dtype
         self._state = None
         self._token = None
         in_size = None if X is None else X + R * W
@@ -160,7 +173,7 @@ class DNC(chainer.Chain):
             parameters = self._parameters()
             weights = self._token_of(parameters) if xs.ndim == 2 else parameters
             arrays = Parameters(*(parameter.array for parameter in parameters))
-            node = Unroll(sequence, arrays, State, lengths, columns, recompute)
+            node = Unroll(sequence, arrays, self.options, State, lengths, columns, recompute)
             ys, *fields = node.apply((xs, *weights, *state._replace(link=link)))
         if len(state.h) > 0:  # an empty batch decides nothing
             self._state = self._next_state(State(*fields), node.columns)

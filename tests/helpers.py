@@ -50,10 +50,10 @@ def interface_rows(sizes):
     return rows
 
 
-def build(sizes, dtype=np.float64, seed=0, scale=0.6):
+def build(sizes, dtype=np.float64, seed=0, scale=0.6, **options):
     """A model whose parameters, biases too, are all random: nothing hides behind a zero."""
     with chainer.using_config("dtype", np.dtype(dtype)):
-        model = DNC(sizes.X, sizes.Y, sizes.N, sizes.W, sizes.R, sizes.H, K=sizes.K)
+        model = DNC(sizes.X, sizes.Y, sizes.N, sizes.W, sizes.R, sizes.H, K=sizes.K, **options)
     rng = np.random.default_rng(seed)
     for _, param in sorted(model.namedparams()):
         param.array = rng.normal(0, scale, param.shape).astype(dtype)
@@ -228,7 +228,8 @@ def run_reference(model, sizes, xs, state=None, cotangents=None, lengths=None, d
     arrays = zero_state(sizes, xs.shape[1]) if state is None else state
     start = {field: chainer.Variable(array.astype(dtype)) for field, array in arrays.items()}
     with chainer.using_config("type_check", False):  # a fifth of the time
-        ys, final = reference.unroll(params, xs, start, sizes.K, lengths)
+        options = dict(cell_clip=model.options.cell_clip, bounded_reads=model.options.bounded_reads)
+        ys, final = reference.unroll(params, xs, start, sizes.K, lengths, **options)
     results = {"ys": ys.array}
     results.update({f"final {field}": v.array for field, v in final.items()})
     if cotangents is not None:

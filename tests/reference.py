@@ -41,37 +41,38 @@ def zero_state(B, N, W, R, H, dtype):
     return {field: np.zeros(shapes[field], dtype) for field in FIELDS}
 
 
-def unroll(params, xs, state, kept=0, lengths=None):
+def unroll(params, xs, state, kept=0, lengths=None, **options):
     """A batch of sequences: xs (T, B, X) -> ys (T, B, Y), and the state that each ends with.
 
-    ``params`` maps the paths of the parameters to Variables, ``state`` the names in FIELDS.
+    ``params`` maps the paths of the parameters to Variables, ``state`` the names in FIELDS. The
+    ``options`` are those of :func:`controller`.
     """
     T, B = xs.shape[:2]
     ends = [T] * B if lengths is None else lengths
     runs = [
-        _run(params, xs[:, b], {field: state[field][b] for field in FIELDS}, kept, int(ends[b]))
-        for b in range(B)
+        _run(params, xs[:, b], {field: state[field][b] for field in FIELDS}, kept, end, options)
+        for b, end in enumerate(map(int, ends))
     ]
     ys = F.stack([y for y, _ in runs], axis=1)
     return ys, {field: F.stack([final[field] for _, final in runs]) for field in FIELDS}
 
 
-def _run(params, xs, state, kept, length):
+def _run(params, xs, state, kept, length, options):
     """One sequence; from ``length`` on the state stands still and the outputs are 0."""
     Y = params["/read_out/b"].size
     ys = []
     for t in range(len(xs)):
         if t < length:
-            y, state = step(params, state, xs[t], kept)
+            y, state = step(params, state, xs[t], kept, **options)
         else:
             y = chainer.Variable(np.zeros(Y, xs.dtype))
         ys.append(y)
     return F.stack(ys), state
 
 
-def step(params, state, x, kept=0):
+def step(params, state, x, kept=0, **options):
     """One time step of one sequence, in the paper's order; no array here has a batch axis."""
-    c, h = controller(params, x, state)
+    c, h = controller(params, x, state, **options)
     R, N = state["read_weights"].shape
     Y, W = params["/read_out/b"].size, state["memory"].shape[1]
     out = F.matmul(params["/controller/linear/W"], h) + params["/controller/linear/b"]
@@ -114,15 +115,20 @@ def step(params, state, x, kept=0):
     }
 
 
-def controller(params, x, state):
+def controller(params, x, state, cell_clip=None, bounded_reads=False):
     """The LSTM on [x ; the read vectors of the last step]: the new (c, h)."""
-    inputs = F.concat([x, state["read_vectors"]], axis=0)
+    c, reads = state["c"], state["read_vectors"]
+    if cell_clip is not None:
+        c = F.clip(c, -cell_clip, cell_clip)
+    if bounded_reads:
+        reads = reads / F.broadcast_to(F.sqrt(1 + F.sum(reads * reads)), reads.shape)
+    inputs = F.concat([x, reads], axis=0)
     gates = (
         F.matmul(params["/controller/lstm/upward/W"], inputs)
         + params["/controller/lstm/upward/b"]
         + F.matmul(params["/controller/lstm/lateral/W"], state["h"])
     )
-    c, h = F.lstm(state["c"][None], gates[None])
+    c, h = F.lstm(c[None], gates[None])
     return c[0], h[0]
 
 

@@ -13,6 +13,8 @@ import pytest
 import reference
 from helpers import Sizes
 
+from lib.memory.bounds import Options
+
 pytestmark = pytest.mark.usefixtures("backend")
 
 SIZES = Sizes(X=2, Y=2, N=4, W=3, R=2, H=3)
@@ -74,8 +76,15 @@ def allocated_whole(model, sizes, state):
     return state
 
 
+def held_in_bounds(model, sizes, state):
+    """Both options, the clip between the numbers of the cell state at every step."""
+    model.options = Options(cell_clip=0.4, bounded_reads=True)
+    return state
+
+
 CASES = [(plant, K) for plant in (plain, planted, planted_and_freed, gates_open) for K in (0, 2)]
 CASES += [(gates_shut, 0), (modes_one_hot, 2), (allocated_whole, 0), (plain, 1)]
+CASES += [(held_in_bounds, 0), (held_in_bounds, 2)]
 
 
 class Outputs:

@@ -58,8 +58,11 @@ def assert_equal(got, want):
 
 def test_signature():
     parameters = inspect.signature(DNC).parameters
-    assert list(parameters) == ["X", "Y", "N", "W", "R", "lstm_hidden_dim", "K", "gpu"]
-    assert (parameters["K"].default, parameters["gpu"].default) == (8, -1)
+    names = ["X", "Y", "N", "W", "R", "lstm_hidden_dim", "K", "gpu", "cell_clip", "bounded_reads"]
+    assert list(parameters) == names
+    defaults = [parameters[name].default for name in names[6:]]
+    assert defaults == [8, -1, None, False]
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in names[8:])
 
 
 def schema(model):
@@ -693,6 +696,18 @@ def test_only_the_input_width_may_be_none(name):
 @pytest.mark.parametrize("value", [-1, 2.5, "3", None])
 def test_the_number_of_kept_links_must_not_be_negative(value):
     refuses(lambda: DNC(K=value, **ARGUMENTS), "K", repr(value))
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 0.0, np.nan, np.inf, 1e39, 1e-60, 10**400, True, "1", [1], np.ones(1)]
+)
+def test_the_clip_must_be_positive_and_finite(value):
+    refuses(lambda: DNC(cell_clip=value, **ARGUMENTS), "cell_clip", repr(value), "float32")
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes", 0.5])
+def test_bounded_reads_is_a_flag(value):
+    refuses(lambda: DNC(bounded_reads=value, **ARGUMENTS), "bounded_reads", repr(value), "True")
 
 
 @pytest.mark.parametrize("value", ["0", 0.5, None])

@@ -16,6 +16,7 @@ from lib.kernels import backends
 from lib.memory import (
     activations,
     allocation,
+    bounds,
     content,
     heads,
     interface,
@@ -226,6 +227,68 @@ def test_caught_at_a_random_point(monkeypatch, plant, K):
     plant(monkeypatch, K)
     with pytest.raises(AssertionError, match="off by"):
         compare_at_a_random_point(K)
+
+
+# Wrong with the options alone
+
+
+def clip_passes_all_gradients(patch):
+    wrap(patch, bounds, "clip", lambda right, c, limit: (right(c, limit)[0], None))
+
+
+def clipped_state_handed_out(patch):
+    def change(right, c, z):
+        new, h, trace = right(c, z)
+        return np.clip(new, -CLIP, CLIP), h, trace
+
+    wrap_step(patch, "cell", change)
+
+
+def scale_of_the_reads_detached(patch):
+    def change(right, reads, g_fed, bounded):
+        return g_fed * bounds.feed_scale(reads)
+
+    wrap(patch, bounds, "feed_backward", change)
+
+
+def each_head_by_its_own_norm(patch):
+    def change(right, reads):
+        heads = reads.reshape(*reads.shape[:-1], -1, Sizes().W)
+        return np.repeat(right(heads)[..., 0], Sizes().W, axis=-1)
+
+    wrap(patch, bounds, "feed_scale", change)
+
+
+def weights_think_the_reads_were_fed_unbounded(patch):
+    def change(right, reads, bounded):
+        return reads if reads.ndim == 3 else right(reads, bounded)  # a sequence, a step
+
+    wrap(patch, bounds, "feed", change)
+
+
+CLIP = 0.4
+WITH_OPTIONS = [
+    clip_passes_all_gradients,
+    clipped_state_handed_out,
+    scale_of_the_reads_detached,
+    each_head_by_its_own_norm,
+    weights_think_the_reads_were_fed_unbounded,
+]
+
+
+def compare_with_options():
+    sizes = Sizes()
+    xs, state = helpers.inputs(sizes, 2, 3), helpers.random_state(sizes, 2)
+    model = helpers.build(sizes, cell_clip=CLIP, bounded_reads=True)
+    assert_matches_reference(model, sizes, xs, state)
+
+
+@pytest.mark.parametrize("plant", WITH_OPTIONS, ids=lambda plant: plant.__name__)
+def test_caught_with_the_options(monkeypatch, plant):
+    compare_with_options()
+    plant(monkeypatch)
+    with pytest.raises(AssertionError, match="off by"):
+        compare_with_options()
 
 
 # Wrong at zeros, ones and ties alone

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import module_of
 from ..kernels.backends import Backend, backend_for
+from ..memory import bounds
 from .ragged import advance, affine, as_rows, clear_inactive, multiply, retreat, start_history
 
 
@@ -34,7 +35,7 @@ class LSTMTrace(NamedTuple):
     backend: Backend
     xs: Any  # (T, B, X)
     hs: Any  # h_0 to h_T (T + 1, B, H)
-    steps: list  # a CellTrace of each step
+    steps: list  # of each step (CellTrace, where the clip passes gradients)
     active: list  # of each step, how many sequences it has
 
 
@@ -48,7 +49,7 @@ class LSTMStepGradients(NamedTuple):
     g_ys: Any  # gradient of the outputs (·, Y)
 
 
-def unroll(parameters, xs, state, active, keep_trace):
+def unroll(parameters, options, xs, state, active, keep_trace):
     """Run the model over a batch of sequences; arguments and results as ``sequence.unroll``."""
     p, backend = parameters, backend_for(xs, 0)
     z = affine(xs, p.upward_W, p.upward_b)
@@ -56,10 +57,11 @@ def unroll(parameters, xs, state, active, keep_trace):
 
     def step(t, n, state):
         z[t, :n] += multiply(p.lateral_W, state.h)
-        c, h, trace = backend.cell(state.c, z[t, :n])
+        c, inside = bounds.clip(state.c, options.cell_clip)
+        c, h, trace = backend.cell(c, z[t, :n])
         hs[t + 1, :n] = h
         if keep_trace:
-            steps.append(trace)
+            steps.append((trace, inside))
         return LSTMState(c, h)
 
     state = advance(step, state, active)
@@ -76,8 +78,9 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
     g_z = module_of(g_ys).zeros((*g_ys.shape[:2], len(p.upward_b)), g_ys.dtype)
 
     def step(t, n, g):
-        g_c, g_z[t, :n] = trace.backend.cell_backward(trace.steps[t], g.c, g.h + g_hs[t, :n])
-        return LSTMState(g_c, g_z[t, :n] @ p.lateral_W)
+        cell, inside = trace.steps[t]
+        g_c, g_z[t, :n] = trace.backend.cell_backward(cell, g.c, g.h + g_hs[t, :n])
+        return LSTMState(bounds.clip_backward(inside, g_c), g_z[t, :n] @ p.lateral_W)
 
     g_state = retreat(step, g_state, trace.active)
     g_xs = g_z @ p.upward_W if need_g_xs else None

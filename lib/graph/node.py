@@ -21,6 +21,7 @@ class Unroll(chainer.FunctionNode):
     Args:
         model: how a sequence runs on arrays, the module :mod:`.sequence` or one with its functions.
         parameters: of the model, a NamedTuple of arrays.
+        options: :class:`..memory.bounds.Options`.
         state_type: the NamedTuple of the model's state.
         lengths: steps of each sequence that is fed, a NumPy array (B,) of ints. The state may have
             more sequences.
@@ -28,10 +29,13 @@ class Unroll(chainer.FunctionNode):
         recompute: whether to keep fewer steps, and run them twice.
     """
 
-    def __init__(self, model, parameters, state_type, lengths, columns=None, recompute=False):
+    def __init__(
+        self, model, parameters, options, state_type, lengths, columns=None, recompute=False
+    ):
         super().__init__()
         self._model, self._steps = model, segments if recompute else model
         self._parameters = parameters
+        self._options = options
         self._state_type = state_type
         self._lengths = lengths
         self.columns = columns
@@ -48,7 +52,7 @@ class Unroll(chainer.FunctionNode):
         active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
         keep_trace = chainer.config.enable_backprop
         ys, state, self._trace = self._steps.unroll(
-            self._parameters, *self._sort(xs, state), active, keep_trace
+            self._parameters, self._options, *self._sort(xs, state), active, keep_trace
         )
         ys, state = self._unsort(ys, state)
         self._width = ys.shape[2]

@@ -8,6 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 from ..arrays import module_of
+from ..memory.bounds import Options
 from . import sequence
 from .sequence import Parameters
 
@@ -16,13 +17,14 @@ class SegmentedTrace(NamedTuple):
     """What the gradient of a sequence needs where its steps are run anew."""
 
     parameters: Parameters
+    options: Options
     xs: Any  # (T, B, X)
     active: list  # of each step, how many sequences it has
     starts: list  # the first step of each segment
     states: list  # the state before it
 
 
-def unroll(parameters, xs, state, active, keep_trace):
+def unroll(parameters, options, xs, state, active, keep_trace):
     """See :func:`.sequence.unroll`."""
     T = len(xs)
     starts = list(range(0, T, math.isqrt(T)))
@@ -30,11 +32,11 @@ def unroll(parameters, xs, state, active, keep_trace):
     for start, end in zip(starts, [*starts[1:], T]):
         states.append(state)
         segment, state, _ = sequence.unroll(
-            parameters, xs[start:end], state, active[start:end], keep_trace=False
+            parameters, options, xs[start:end], state, active[start:end], keep_trace=False
         )
         ys.append(segment)
-    trace = SegmentedTrace(parameters, xs, active, starts, states) if keep_trace else None
-    return module_of(xs).concatenate(ys), state, trace
+    trace = SegmentedTrace(parameters, options, xs, active, starts, states)
+    return module_of(xs).concatenate(ys), state, trace if keep_trace else None
 
 
 def unroll_backward(trace, g_ys, g_state, need_g_xs):
@@ -42,8 +44,9 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
     end, g_xs, records = len(trace.xs), [], []
     for start, state in zip(trace.starts[::-1], trace.states[::-1]):
         steps = slice(start, end)
+        xs, active = trace.xs[steps], trace.active[steps]
         _, _, segment = sequence.unroll(
-            trace.parameters, trace.xs[steps], state, trace.active[steps], keep_trace=True
+            trace.parameters, trace.options, xs, state, active, keep_trace=True
         )
         g_xs_segment, record, g_state = sequence.unroll_backward(
             segment, g_ys[steps], g_state, need_g_xs

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from ..arrays import module_of
 from ..kernels.backends import Backend, backend_for
-from ..memory import content
+from ..memory import bounds, content
+from ..memory.bounds import Options
 from ..memory.sparse_linkage import kept_per_row
 from ..memory.step import MemoryState
 from ..state import State
@@ -30,18 +31,19 @@ class SequenceTrace(NamedTuple):
     """What the gradient of a sequence needs."""
 
     parameters: Parameters
+    options: Options
     backend: Backend
     xs: Any  # (T, B, X)
     hs: Any  # h_0 to h_T (T + 1, B, H)
     reads: Any  # r_0 to r_T (T + 1, B, R·W)
-    steps: list  # (CellTrace, MemoryTrace) of each step
+    steps: list  # of each step (CellTrace, where the clip passes gradients, MemoryTrace)
     active: list  # of each step, how many sequences it has
 
 
 class StepGradients(NamedTuple):
     """What the gradients of the parameters are products of, a row for each step and sequence."""
 
-    inputs: Any  # [x ; r_{t-1}] (·, X + R·W)
+    inputs: Any  # [x ; what is fed of r_{t-1}] (·, X + R·W)
     hs_before: Any  # h_{t-1} (·, H)
     hs: Any  # h_t (·, H)
     reads: Any  # r_t (·, R·W)
@@ -50,11 +52,12 @@ class StepGradients(NamedTuple):
     g_ys: Any  # gradient of the outputs (·, Y)
 
 
-def unroll(parameters, xs, state, active, keep_trace):
+def unroll(parameters, options, xs, state, active, keep_trace):
     """Run the model over a batch of sequences, sorted by descending length.
 
     Args:
         parameters: :class:`Parameters` of arrays.
+        options: :class:`..memory.bounds.Options`.
         xs: inputs (T, B, X).
         state: :class:`State` of arrays, of at least B sequences.
         active: T ints, how many sequences step t has: the first ones of the batch. The others keep
@@ -75,9 +78,10 @@ def unroll(parameters, xs, state, active, keep_trace):
     def step(t, n, state):
         nonlocal scales
         z = projected[t, :n]
-        z += multiply(p.upward_W[:, X:], state.read_vectors)
+        z += multiply(p.upward_W[:, X:], bounds.feed(state.read_vectors, options.bounded_reads))
         z += multiply(p.lateral_W, state.h)
-        c, h, cell_trace = backend.cell(state.c, z)
+        c, inside = bounds.clip(state.c, options.cell_clip)
+        c, h, cell_trace = backend.cell(c, z)
         out = multiply(p.linear_W, h) + p.linear_b
         memory_state, read_vectors, memory_trace = backend.step(
             MemoryState(*state[:-3]), scales[:n], out[:, Y:]
@@ -85,14 +89,14 @@ def unroll(parameters, xs, state, active, keep_trace):
         scales = memory_trace.row_scales
         ys[t, :n], hs[t + 1, :n], reads[t + 1, :n] = out[:, :Y], h, read_vectors
         if keep_trace:
-            steps.append((cell_trace, memory_trace))
+            steps.append((cell_trace, inside, memory_trace))
         return State(*memory_state, read_vectors, c, h)
 
     state = advance(step, state, active)
     ys += affine(reads[1:], p.read_out_W, p.read_out_b)
     clear_inactive(ys, active)
-    trace = SequenceTrace(p, backend, xs, hs, reads, steps, active) if keep_trace else None
-    return ys, state, trace
+    trace = SequenceTrace(p, options, backend, xs, hs, reads, steps, active)
+    return ys, state, trace if keep_trace else None
 
 
 def unroll_backward(trace, g_ys, g_state, need_g_xs):
@@ -123,7 +127,8 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
 
     g_state = retreat(step, g_state, trace.active)
     g_xs = g_z @ p.upward_W[:, :X] if need_g_xs else None
-    inputs = xp.concatenate([trace.xs, trace.reads[:-1]], axis=2)
+    fed = bounds.feed(trace.reads[:-1], trace.options.bounded_reads)
+    inputs = xp.concatenate([trace.xs, fed], axis=2)
     steps = inputs, trace.hs[:-1], trace.hs[1:], trace.reads[1:], g_z, g_out, g_ys
     return g_xs, [StepGradients(*map(as_rows, steps))], g_state
 
@@ -140,14 +145,17 @@ def step_backward(trace, t, g, g_out, g_reads, g_z):
         g_z: gradient of the gates (n, 4H), to be filled.
     """
     p, backend = trace.parameters, trace.backend
-    cell_trace, memory_trace = trace.steps[t]
+    cell_trace, inside, memory_trace = trace.steps[t]
     Y = len(p.read_out_b)
     g_memory, g_out[:, Y:] = backend.step_backward(
         memory_trace, MemoryState(*g[:-3]), g_reads + g.read_vectors
     )
     g_c, g_z[...] = backend.cell_backward(cell_trace, g.c, g.h + g_out @ p.linear_W)
     X = p.upward_W.shape[1] - g.read_vectors.shape[1]
-    return State(*g_memory, g_z @ p.upward_W[:, X:], g_c, g_z @ p.lateral_W)
+    g_reads = bounds.feed_backward(
+        trace.reads[t, : len(g_z)], g_z @ p.upward_W[:, X:], trace.options.bounded_reads
+    )
+    return State(*g_memory, g_reads, bounds.clip_backward(inside, g_c), g_z @ p.lateral_W)
 
 
 def parameter_gradients(records):
