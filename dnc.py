@@ -6,12 +6,14 @@ import sys
 from typing import NamedTuple
 
 if __package__:  # installed, as a module of chainer_dnc
-    from . import DNC, compat, tasks, training
+    from . import DNC, compat, initialize, tasks, trace, training
     from .baseline import LSTMBaseline
+    from .start import start_controller
 else:
     import tasks
-    from lib import DNC, compat, training
+    from lib import DNC, compat, initialize, trace, training
     from lib.baseline import LSTMBaseline
+    from lib.start import start_controller
 
 # isort: split
 
@@ -63,6 +65,8 @@ def check(settings):
         task = task_of(settings)
         if settings.test_seq_len:
             task.test_size(settings.test_seq_len)
+        if settings.plot and (settings.lstm_only or not settings.test_seq_len):
+            raise ValueError("argument --plot: goes with --test_seq_len, and not with --lstm_only")
     except ValueError as error:
         raise WrongArgumentError(error) from error
     gpu = settings.gpu
@@ -91,12 +95,19 @@ def build(settings, snapshot=None):
 def build_model(settings, X, Y):
     """The model of a run, input width X and output width Y; ValueError where none can be."""
     N, W, R, H, K = settings.hps
+    clip = settings.cell_clip or None
+    controller = {"input_scale": settings.input_scale or None, "forget_bias": settings.forget_bias}
     if settings.lstm_only:
-        return LSTMBaseline(X, Y, H, gpu=settings.gpu)
+        model = LSTMBaseline(X, Y, H, gpu=settings.gpu, cell_clip=clip)
+        start_controller(model.lstm, X, **controller)
+        return model
     numbers = N * max(W, R, K if 0 < K < N else N) * settings.batch_size
     if numbers >= 2**60:
         raise ValueError(f"no machine holds a state of {numbers} numbers")
-    return DNC(X, Y, N, W, R, H, K=K, gpu=settings.gpu)
+    options = {"cell_clip": clip, "bounded_reads": settings.bounded_reads}
+    model = DNC(X, Y, N, W, R, H, K=K, gpu=settings.gpu, **options)
+    initialize(model, settings.start, **controller)
+    return model
 
 
 def restore(settings, prepare):
@@ -110,7 +121,7 @@ def restore(settings, prepare):
         resumed = settings.over(snapshot.config)
         check(resumed)
         result, parts = prepare(build(resumed, snapshot))
-        snapshot.load(parts)
+        snapshot.load({name: part for name, part in parts.items() if snapshot.holds(name)})
         return result
 
     def warn(line):
@@ -132,7 +143,7 @@ def check_fit(settings, snapshot):
 
 def test(settings):
     """Test the newest snapshot."""
-    run = restore(settings, lambda run: (run, {"model": run.model}))
+    run = restore(settings, lambda run: (run, {tested(run): run.model}))
     if run is None:
         raise FailedError(
             f"no snapshot {settings.name}_iter_*.npz in {settings.out}: train before you test"
@@ -152,7 +163,27 @@ def test(settings):
     print(f"Over {count} sequences of length {length}:")
     for name, value in scores.items():
         print(f"{name}: {value:.6g}")
+    if settings.plot:
+        plot(run, example)
     return 0
+
+
+def plot(run, example):
+    """Draw a sequence, and what the memory did meanwhile."""
+    x, target, _ = example
+    run.model.reset_state()
+    seen = trace(run.model, run.model.device.send(x[:, None]))
+    title = f"{run.settings.task}, length {run.settings.test_seq_len}"
+    try:
+        training.draw(run.settings.plot, x, target, seen, title)
+    except (ImportError, OSError) as error:
+        raise FailedError(f"no picture could be made: {error}") from error
+    print(f"Picture: {run.settings.plot}")
+
+
+def tested(run):
+    """Which weights of a snapshot are tested."""
+    return "average" if run.settings.average and run.snapshot.holds("average") else "model"
 
 
 def train(settings):

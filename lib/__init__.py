@@ -2,7 +2,7 @@
 
 ``DNC`` is the link, called like ``chainer.links.LSTM``, and ``Adam`` an optimiser that goes with
 it. ``State`` is what a DNC keeps from one step to the next, ``take_rows`` and ``join_rows`` make
-states of others. ``initialize`` sets what training starts with.
+states of others. ``initialize`` sets what training starts with, ``trace`` shows what a DNC does.
 """
 
 from . import compat as _compat
@@ -14,7 +14,8 @@ from .adam import Adam  # noqa: E402
 from .link import DNC  # noqa: E402
 from .start import initialize  # noqa: E402
 from .state import State, join_rows, take_rows  # noqa: E402
+from .tracing import Trace, trace  # noqa: E402
 
-__all__ = ["DNC", "Adam", "State", "initialize", "join_rows", "take_rows"]
+__all__ = ["DNC", "Adam", "State", "Trace", "initialize", "join_rows", "take_rows", "trace"]
 
 _compat.chainerrl.register(DNC)

@@ -15,6 +15,7 @@ from lib.training.tables import as_text
 from tasks import TASKS
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+SAVED = [setting.name for setting in SETTINGS if setting.metadata["saved"]]
 
 NUMBER = r"-?\d+(\.\d+)?(e[+-]\d+)?"
 MATRIX = r"\[\[.*\]\]\n"
@@ -54,6 +55,16 @@ WRONG = [
     ("--lr inf", "--lr", "'inf'"),
     ("--lr fast", "--lr", "'fast'"),
     ("--seed -1", "--seed", "'-1'"),
+    ("--average 1", "--average", "'1'"),
+    ("--cell_clip -1", "--cell_clip", "'-1'"),
+    ("--bounded_reads yes", "--bounded_reads", "True or False"),
+    ("--input_scale inf", "--input_scale", "'inf'"),
+    ("--forget_bias much", "--forget_bias", "'much'"),
+    ("--memory count", "--memory", "recall", "'count'"),
+    ("--plot picture.png", "--plot", "--test_seq_len"),
+    ("--plot picture.png --test_seq_len 5 --lstm_only", "--plot", "--lstm_only"),
+    ("--plot picture.txt --test_seq_len 5", "--plot", ".png", "'picture.txt'"),
+    ("--plot nowhere/picture.png --test_seq_len 5", "--plot", "'nowhere/picture.png'"),
     ("--log_interval 0", "--log_interval", "'0'"),
     ("--snapshot_interval 0", "--snapshot_interval", "'0'"),
     ("--gpu -2", "--gpu", "'-2'"),
@@ -102,7 +113,7 @@ def test_help_shows_every_argument_with_its_default(capsys):
     for name, default in DEFAULTS.items():
         entry = re.search(rf"--{name}\b.*?(?=\n  -|\n\n)", out, re.DOTALL)
         assert entry, name
-        if name not in ("lstm_only", "seed"):
+        if name not in ("lstm_only", "seed", "paper", "plot"):
             shown = " ".join(entry.group().split())
             assert f"(default: {as_text(default)})" in shown
     assert max(map(len, out.split("\n"))) <= 100
@@ -125,6 +136,14 @@ def test_the_defaults():
         "snapshot_interval": 50000,
         "log_interval": 500,
         "test_samples": 100,
+        "average": 0.999,
+        "cell_clip": 1.0,
+        "bounded_reads": True,
+        "input_scale": 3.0,
+        "forget_bias": -2.0,
+        "memory": "task",
+        "paper": False,
+        "plot": "",
     }
 
 
@@ -134,7 +153,7 @@ def test_what_training_prints(tmp_path, capsys):
     row = rf"{NUMBER} +\d+ +{NUMBER} *\n"
     sample = r"A sample of iteration 20:\n(  .* \| .* \| .*\n)+  \d( \+ \d)+ = \d+\n"
     pattern = (
-        rf"Training addition, files in {path}\n(  \w+ +\S+\n){{12}}\n"
+        rf"Training addition, files in {path}\n(  \w+ +\S+\n){{{len(SAVED)}}}\n"
         rf"elapsed_time  iteration   loss +\n({row}){{10}}{sample}({row}){{3}}"
         rf"Done: {path}/dnc_addition_iter_25.npz\n"
     )
@@ -163,7 +182,8 @@ def test_each_task_and_model_is_trained_and_tested(kind, task, tmp_path, capsys)
     first, second = scores.get(task, scores["repeat"])
     words = r"\d( \+ \d){5} = \d+\n" if task == "addition" else ""
     pattern = (
-        rf"Testing {re.escape(str(tmp_path))}/{kind}_{task}_iter_4.npz\n(  \w+ +\S+\n){{14}}\n"
+        rf"Testing {re.escape(str(tmp_path))}/{kind}_{task}_iter_4.npz\n"
+        rf"(  \w+ +\S+\n){{{len(SAVED) + 2}}}\n"
         rf"Input Data:\n{MATRIX}Target Data:\n{MATRIX}{kind.upper()} Output:\n{MATRIX}{words}\n"
         rf"Over 21 sequences of length 6:\n{first}: {NUMBER}\n{second}: {NUMBER}\n"
     )
@@ -208,7 +228,7 @@ def test_the_log_and_the_configuration_are_json(tmp_path, capsys):
     assert all(set(row) == {"iteration", "elapsed_time", "loss"} for row in log)
     assert all(f"{row['loss']:g}" in text for row in log)
     config = json.loads((tmp_path / "dnc_addition_config.json").read_text())
-    kept = {setting.name: setting.default for setting in SETTINGS if setting.metadata["saved"]}
+    kept = {name: DEFAULTS[name] for name in SAVED}
     assert config == {
         **kept,
         "hps": [8, 4, 1, 8, 2],

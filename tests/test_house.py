@@ -22,6 +22,7 @@ ROOMS = (
     "adam",
     "checks",
     "link",
+    "tracing",
     "baseline",
     "training",
 )
@@ -151,7 +152,8 @@ def test_a_lib_of_another_project_stays_what_it_is(tmp_path):
 def test_what_is_public():
     import lib
 
-    assert set(lib.__all__) == {"DNC", "Adam", "State", "initialize", "join_rows", "take_rows"}
+    names = {"DNC", "Adam", "State", "Trace", "initialize", "join_rows", "take_rows", "trace"}
+    assert set(lib.__all__) == names
     assert all(getattr(lib, name).__doc__ for name in lib.__all__)
 
 

@@ -27,3 +27,10 @@ def update(parameter, gradient, m, v, alpha_t, rate1, rate2, eps, keep, eta):
         v[i] += rate2 * (g * g - v[i])
         step = alpha_t / (math.sqrt(v[i]) + eps)
         parameter[i] = parameter[i] * keep - eta * (step * m[i])
+
+
+@kernel
+def approach(mean, weight, rate):
+    """Move a mean (size,) towards the weights (size,) in place, by ``rate`` of the way."""
+    for i in range(mean.size):
+        mean[i] += rate * (weight[i] - mean[i])

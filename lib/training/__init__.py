@@ -5,6 +5,7 @@ from .arguments import build_parser, parse
 from .blas import one_blas_thread
 from .fit import describe, misfit
 from .interrupt import Interrupt
+from .picture import draw
 from .session import Session, TrainingFailedError
 from .settings import Settings
 
@@ -15,6 +16,7 @@ __all__ = [
     "TrainingFailedError",
     "build_parser",
     "describe",
+    "draw",
     "evaluation",
     "misfit",
     "one_blas_thread",

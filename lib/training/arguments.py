@@ -59,7 +59,7 @@ def _add(group, setting, choices):
     if setting.default is False:
         group.add_argument(f"--{setting.name}", action="store_true", help=text)
         return
-    if setting.default is not None:
+    if setting.default not in (None, ""):
         text = f"{text} (default: {as_text(setting.default)})"
     options = {"choices": choices} if choices else {"type": about["parse"]}
     if about["metavar"]:

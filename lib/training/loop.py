@@ -46,6 +46,7 @@ class SequenceUpdater(training.Updater):
         optimizer: set up on a model with `reset_state()` and `unroll(xs, lengths)`.
         sample: called with rng, returns xs (T, B, X), targets (T, B, Y) and lengths (B,).
         rng: numpy.random.Generator; its state is part of a snapshot.
+        average: an `average.WeightAverage` of the model, or None.
 
     Attributes:
         iteration: number of updates done.
@@ -55,12 +56,13 @@ class SequenceUpdater(training.Updater):
     epoch = 0  # the data never end
     epoch_detail = 0.0
 
-    def __init__(self, optimizer, sample, rng):
+    def __init__(self, optimizer, sample, rng, average=None):
         self.iteration = 0
         self.batch = None
         self._optimizer = optimizer
         self._sample = sample
         self._rng = rng
+        self._average = average
 
     def get_optimizer(self, name):
         """The one optimiser, called "main"."""
@@ -86,6 +88,8 @@ class SequenceUpdater(training.Updater):
         model.cleargrads()
         outputs.backward()
         self._optimizer.update()
+        if self._average:
+            self._average.update()
         self.iteration += 1
         self.batch = xs, targets, lengths, outputs.array
         chainer.report({"loss": loss})

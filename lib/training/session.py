@@ -1,6 +1,7 @@
 """One training run from its start, or from a snapshot, to its end or to an interruption."""
 
 from . import loop
+from .average import WeightAverage
 from .reports import Reports
 
 
@@ -25,8 +26,9 @@ class Session:
 
     def __init__(self, model, sample, rng, settings, show, interrupt):
         optimizer = loop.make_optimizer(model, settings.lr)
+        average = WeightAverage(model, settings.average) if settings.average else None
         self._iterations = settings.iterations
-        self._updater = loop.SequenceUpdater(optimizer, sample, rng)
+        self._updater = loop.SequenceUpdater(optimizer, sample, rng, average)
         self._trainer = loop.make_trainer(
             self._updater, settings.iterations, interrupt, settings.out
         )
@@ -34,6 +36,8 @@ class Session:
             self._trainer, settings.iterations, settings.log_interval, settings.name, show
         )
         self.parts = {"model": model, "optimizer": optimizer, "trainer": self._trainer}
+        if average:
+            self.parts["average"] = average
         self._saver = loop.Saver(
             settings.out, settings.name, self.parts, settings.saved, settings.snapshot_interval
         )

@@ -10,7 +10,7 @@ from . import values
 _CHOOSING = frozenset({"task", "lstm_only"})
 
 
-def _setting(default, group, text, parse=None, metavar=None, saved=True):
+def _setting(default, group, text, parse=None, metavar=None, saved=True, before=None):
     """One setting, as an argument of the command line too.
 
     Args:
@@ -20,9 +20,10 @@ def _setting(default, group, text, parse=None, metavar=None, saved=True):
         parse: turns the argument's text into the value; None for a choice or a switch.
         metavar: name of the value in the help.
         saved: whether it belongs to the run, and its snapshots; else to one call of the program.
+        before: what holds for the paper's model, and for snapshots older than the setting.
     """
     about = {"group": group, "text": text, "parse": parse, "metavar": metavar, "saved": saved}
-    return field(default=default, metadata=about)
+    return field(default=default, metadata={**about, "before": before})
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,63 @@ class Settings:
     )
     batch_size: int = _setting(1, "training", "sequences in a batch", values.integer(1), "B")
     lr: float = _setting(1e-4, "training", "learning rate, the alpha of Adam", values.rate, "A")
+    average: float = _setting(
+        0.999,
+        "the recipe",
+        "weights averaged over training are what is tested: how much of the average an update "
+        "leaves; 0: the last weights",
+        values.share,
+        "D",
+        before=0.0,
+    )
+    cell_clip: float = _setting(
+        1.0,
+        "the recipe",
+        "each step starts from the controller's cell state clipped to ±C; 0: not clipped",
+        values.bound,
+        "C",
+        before=0.0,
+    )
+    bounded_reads: bool = _setting(
+        True,
+        "the recipe",
+        "the controller is fed r/√(1+|r|²) in place of the read vectors r: True or False",
+        values.switch,
+        "B",
+        before=False,
+    )
+    input_scale: float = _setting(
+        3.0,
+        "the recipe",
+        "weights of the controller that see the input start with a standard deviation of S/√X; 0: "
+        "as Chainer draws them",
+        values.bound,
+        "S",
+        before=0.0,
+    )
+    forget_bias: float = _setting(
+        -2.0,
+        "the recipe",
+        "bias with which the controller's forget gates start; Chainer's is 1",
+        values.any_number,
+        "F",
+        before=1.0,
+    )
+    memory: str = _setting(
+        "task",
+        "the recipe",
+        "how the memory starts: recall (rows kept apart, looked up sharply), accumulate (all that "
+        "is written adds up), or task: accumulate for addition, recall for the others",
+        values.one_of("task", "recall", "accumulate"),
+        "M",
+        before="recall",
+    )
+    paper: bool = _setting(
+        False,
+        "the recipe",
+        "none of the above: the paper's model, and its last weights",
+        saved=False,
+    )
     seed: Optional[int] = _setting(
         None,
         "training",
@@ -97,12 +155,25 @@ class Settings:
     test_samples: int = _setting(
         100, "testing", "sequences to test it on", values.integer(1), "S", saved=False
     )
+    plot: str = _setting(
+        "",
+        "testing",
+        "draw the example into this file, and what the memory did meanwhile",
+        values.picture,
+        "FILE",
+        saved=False,
+    )
     given: frozenset = frozenset()
 
     @classmethod
     def of(cls, given):
         """Settings of a dictionary of what was given; a seed is drawn where none was."""
-        settings = cls(**given, given=frozenset(given))
+        plain = {}
+        if given.get("paper"):
+            given = {**BEFORE, **given}
+        elif given.get("lstm_only"):  # there is no memory to keep the past in its place
+            plain = {name: value for name, value in BEFORE.items() if name != "average"}
+        settings = cls(**{**plain, **given}, given=frozenset(given))
         if settings.seed is None:
             settings = replace(settings, seed=random.SystemRandom().randrange(2**32))
         return settings
@@ -113,15 +184,19 @@ class Settings:
         A training that goes on has the random state of its snapshot, so its seed too stays.
         """
         mine = self.given if self.test_seq_len else self.given - {"seed"}
-        return self.of_snapshot({n: v for n, v in saved.items() if n not in mine | _CHOOSING})
+        return self._with(saved, without=mine | _CHOOSING)
 
     def of_snapshot(self, saved):
-        """The settings that a snapshot's configuration tells of, for the rest these."""
-        known = {name: value for name, value in saved.items() if name in self.saved}
-        tuples = {
-            name: tuple(v) for name, v in known.items() if isinstance(v, list)
-        }  # JSON's lists
-        return replace(self, **{**known, **tuples})
+        """The settings that a snapshot's configuration tells of."""
+        return self._with(saved)
+
+    def _with(self, saved, without=()):
+        saved = {**BEFORE, **saved}
+        names = [name for name in self.saved if name in saved and name not in without]
+        # JSON has made lists of tuples.
+        return replace(
+            self, **{n: tuple(v) if isinstance(v := saved[n], list) else v for n in names}
+        )
 
     @property
     def saved(self):
@@ -138,5 +213,13 @@ class Settings:
         """What the names of the run's files begin with."""
         return f"{self.kind}_{self.task}"
 
+    @property
+    def start(self):
+        """How the memory starts, see `lib.start.initialize`."""
+        by_task = "accumulate" if self.task == "addition" else "recall"
+        return by_task if self.memory == "task" else self.memory
+
 
 SETTINGS = [setting for setting in fields(Settings) if setting.metadata]
+# The paper's model: also that of snapshots older than these settings.
+BEFORE = {s.name: s.metadata["before"] for s in SETTINGS if s.metadata["before"] is not None}

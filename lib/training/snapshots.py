@@ -102,6 +102,10 @@ class Snapshot:
         if missing:
             raise DamagedSnapshotError(f"entries are missing: {', '.join(missing)}")
 
+    def holds(self, part):
+        """Whether a part was saved; an average of weights may not have been."""
+        return part != "average" or any(name.startswith("average/") for name in self._arrays)
+
     def load(self, parts):
         """Bring objects into the saved state; they are of no use after a DamagedSnapshotError.
 

@@ -22,15 +22,54 @@ def integer(least, most=2**31 - 1):
     return parse
 
 
-def rate(text):
-    """Parse a positive, finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a positive, finite number, got {text!r}")
-    return value
+def number(allowed, fits):
+    """A parser of numbers for which ``fits`` is true; ``allowed`` says which these are."""
+
+    def parse(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and fits(value)):
+            raise argparse.ArgumentTypeError(f"must be {allowed}, got {text!r}")
+        return value
+
+    return parse
+
+
+rate = number("a positive, finite number", lambda value: value > 0)
+bound = number("a finite number of at least 0", lambda value: value >= 0)
+share = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
+any_number = number("a finite number", lambda value: True)
+
+
+def picture(text):
+    """The path of a picture to be made, in a folder that is there."""
+    kinds = (".png", ".svg", ".pdf")
+    there = os.path.isdir(os.path.dirname(text) or ".") and not os.path.isdir(text)
+    if not there or os.path.splitext(text)[1].lower() not in kinds:
+        raise argparse.ArgumentTypeError(
+            f"must be a file {', '.join(kinds)} in a folder that is there, got {text!r}"
+        )
+    return text
+
+
+def switch(text):
+    """Parse "True" or "False"."""
+    if text not in ("True", "False"):
+        raise argparse.ArgumentTypeError(f"must be True or False, got {text!r}")
+    return text == "True"
+
+
+def one_of(*choices):
+    """A parser of a few words."""
+
+    def parse(text):
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(choices)}, got {text!r}")
+        return text
+
+    return parse
 
 
 def sizes(text):
