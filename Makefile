@@ -16,7 +16,7 @@ FOR_RUN := $(VENV)/.installed-for-run
 FOR_TEST := $(VENV)/.installed-for-test
 METADATA := setup.py pyproject.toml build-constraints.txt $(wildcard lib/compat/installed/*)
 
-.PHONY: help run test lint format bench clean same-python
+.PHONY: help run test lint format bench results clean same-python
 
 help:
 	@echo 'make run     train on the addition task; make run ARGS="--task repeat" for another,'
@@ -25,6 +25,7 @@ help:
 	@echo 'make lint    check style and formatting'
 	@echo 'make format  repair what can be repaired of them'
 	@echo 'make bench   measure the time per step'
+	@echo 'make results train what README.md reports; make results ARGS=generalise for a part'
 	@echo 'make clean   remove .venv and all caches; result/ stays'
 	@echo
 	@echo 'The first of them makes .venv with $(PYTHON); make run PYTHON=python3.11 for another.'
@@ -46,6 +47,9 @@ format: $(FOR_TEST)
 
 bench: $(FOR_TEST)
 	$(BIN) -m benchmarks $(ARGS)
+
+results: $(FOR_TEST)
+	$(BIN) -m experiments $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,157 @@
+"""The experiments on tiny models: what they run, resume, score, write and draw."""
+
+import json
+
+import chainer
+import numpy as np
+import pytest
+from chainer import gradient_check
+
+pytest.importorskip("matplotlib")
+
+from experiments import __main__ as program
+from experiments import literal, parts, pictures, runs, scoring
+from experiments.runs import Run
+from lib.memory.sparse_linkage import SparseLink
+from tasks import Addition, Repeat
+
+TINY = ("--hps", "8,4,1,8,2", "--max_seq_len", "4")
+
+
+def tiny(seeds):
+    """A part of two kinds of runs, on two tasks."""
+    return {
+        label: [Run(task, seed, given, 4) for task in ("addition", "repeat") for seed in seeds]
+        for label, given in {"DNC": TINY, "LSTM": (*TINY, "--lstm_only")}.items()
+    }
+
+
+def test_a_part_is_run_once_and_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(parts.PARTS, "tiny", tiny)
+    monkeypatch.setattr(runs, "call", short(runs.call))
+    command = ["x", "tiny", "--seeds", "1", "--folder", tmp_path / "runs", "--asset", tmp_path]
+    monkeypatch.setattr("sys.argv", [str(word) for word in command])
+    assert program.main() == 0
+    printed = capsys.readouterr().out
+    assert "addition: sums right to the nearest integer" in printed and "| LSTM |" in printed
+    numbers = json.loads((tmp_path / "tiny.json").read_text())
+    assert numbers["measured on"]["chainer"] == "7.8.1"
+    first = numbers["runs"]["DNC"][0]
+    assert (first["task"], first["seed"], first["iterations"]) == ("addition", 1, 4)
+    assert {score["length"] for score in first["scores"]} == {4}
+    assert (tmp_path / "tiny.png").exists() and (tmp_path / "tiny_curves.png").exists()
+
+    def never(*arguments):
+        raise AssertionError("this was done")
+
+    monkeypatch.setattr(runs, "call", never)
+    assert program.main() == 0
+
+
+def short(call):
+    """Calls in which a single length of a few sequences is tested."""
+    code = (
+        "import sys; from experiments import scoring; "
+        "scoring.TESTS = {task: [(4, 3)] for task in scoring.TESTS}; scoring.main(*sys.argv[1:])"
+    )
+
+    def changed(arguments, out):
+        scored = list(arguments[:2]) == ["-m", "experiments.scoring"]
+        return call(["-c", code, *arguments[2:]] if scored else arguments, out)
+
+    return changed
+
+
+def test_a_run_that_fails_is_said(tmp_path, capsys):
+    run = Run("addition", 1, ("--hps", "nonsense"), 4)
+    assert runs.do([run], tmp_path, 1) == {}
+    assert "argument --hps" in "".join(capsys.readouterr())
+
+
+def test_every_part_names_its_runs_apart():
+    for part in parts.PARTS.values():
+        whole = [run for kind in part([1, 2]).values() for run in kind]
+        assert len({run.name for run in whole}) == len(set(whole)) == len(whole)
+
+
+def test_scores():
+    targets = np.zeros((3, 2, 1))
+    outputs = targets + [[[0.4], [-2.0]]]
+    found = scoring.numbers(outputs, targets)
+    np.testing.assert_allclose(found["error"], [0.4, 2])
+    assert found["right"].tolist() == [1, 0]
+    task = Repeat(12, 3)
+    xs, ys, _ = task.sample_batch(np.random.default_rng(0), 2, 3)
+    wrong = ys.copy()
+    wrong[5, 1] = 1 - wrong[5, 1]  # the second of three rows
+    found = scoring.bits(task)(wrong, ys)
+    assert found["right"].tolist() == [1, 0] and found["first"].tolist() == [3, 1]
+    np.testing.assert_allclose(found["error"], [0, 1 / 3])
+    assert Addition.name in scoring.TESTS
+
+
+def test_medians_and_spread():
+    kind = [
+        {"task": "repeat", "scores": [{"length": 12, "N": 256, "error": error}]}
+        for error in (0.3, 0.1, 0.2)
+    ]
+    assert pictures.by_length(kind, "repeat", "error") == {(12, 256): (0.2, 0.1, 0.3)}
+    assert "0.2 (0.1…0.3)" in pictures.report({"DNC": kind})
+
+
+# The paper's literal rule
+
+
+def link_of(rng, N=6, K=2):
+    """A sparse link that the paper's rule could have made, and weights without ties."""
+    columns = np.array([[(i + 1) % N, (i + 2) % N] for i in range(N)], np.int32)[None]
+    link = SparseLink(rng.uniform(0.5, 0.9, (1, N, K)), columns)
+    return link, rng.uniform(0.05, 0.2, (1, N)), rng.uniform(0.05, 0.2, (1, N))
+
+
+def test_links_of_the_literal_rule_wear_down_while_nothing_is_written():
+    """One write at gate 1, then 39 at 0.01: a column sums to more than 30. Ours stays below 1."""
+    from lib.memory import linkage
+
+    N, K = 50, 8
+    link = SparseLink(np.zeros((1, N, K)), np.arange(K, dtype=np.int32)[None, None].repeat(N, 1))
+    p, ours = np.zeros((1, N)), link
+    for t in range(40):
+        w = np.zeros((1, N))
+        w[0, t] = 1 if t == 0 else 0.01
+        ours, _ = literal.ours[0](ours, p, w)
+        link, _ = literal.update_link(link, p, w)
+        p = linkage.update_precedence(p, w)
+    columns = np.zeros(N)
+    np.add.at(columns, link.columns[0], link.values[0])
+    assert columns.max() > 30
+    bounded = np.zeros(N)
+    np.add.at(bounded, ours.columns[0], ours.values[0])
+    assert bounded.max() <= 1
+
+
+def test_the_gradient_of_the_literal_rule():
+    rng = np.random.default_rng(3)
+    link, p, w = link_of(rng)
+
+    class Rule(chainer.FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0, 1, 2))
+            values, p, w = inputs
+            self.old = SparseLink(values, link.columns)
+            new, self.trace = literal.update_link(self.old, p, w)
+            return (new.values,)
+
+        def backward(self, indexes, grads):
+            _, p, w = (v.array for v in self.get_retained_inputs())
+            g = literal.update_link_backward(self.trace, self.old, p, w, grads[0].array.copy())
+            return tuple(map(chainer.Variable, g))
+
+    gradient_check.check_backward(
+        lambda *inputs: Rule().apply(inputs)[0],
+        (link.values, p, w),
+        rng.normal(size=link.values.shape),
+        eps=1e-6,
+        atol=1e-4,
+        rtol=1e-4,
+    )
