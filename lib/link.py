@@ -1,18 +1,17 @@
 """The Differentiable Neural Computer as a Chainer link, a drop-in for ``chainer.links.LSTM``."""
 
-import contextlib
 from typing import NamedTuple
 
 import chainer
 import chainer.functions as F
 import chainer.links as L
 import numpy as np
-from chainer import link_hook
 from chainer.links.rnn.lstm import LSTMBase  # without a state, which programs would find and reset
 
 from . import checks
 from .arrays import keep_freed_memory
 from .graph import sequence
+from .graph.hooks import hooks_of
 from .graph.node import Unroll
 from .graph.sequence import Parameters
 from .graph.single_steps import Token, stands_for
@@ -374,28 +373,3 @@ class DNC(chainer.Chain):
 def detached_copy(variable):
     """A Variable of the same numbers outside the graph."""
     return chainer.Variable(variable.array.copy(), requires_grad=variable.requires_grad)
-
-
-@contextlib.contextmanager
-def hooks_of(links):
-    """Run the hooks of links that are never called themselves, because their parameters are used.
-
-    A hook that changes a weight before a call, as spectral normalisation does, then acts.
-    """
-    hooked = [
-        (link, hook)
-        for link in links
-        if link._n_local_link_hooks
-        for hook in link.local_link_hooks.values()
-    ]
-    for link, hook in hooked:
-        hook.forward_preprocess(
-            link_hook._ForwardPreprocessCallbackArgs(link, "forward", (None,), {})
-        )
-    try:
-        yield
-    finally:
-        for link, hook in reversed(hooked):
-            hook.forward_postprocess(
-                link_hook._ForwardPostprocessCallbackArgs(link, "forward", (None,), {}, None)
-            )
