@@ -19,6 +19,8 @@ else:
 
 import numpy as np
 
+COMMAND = "chainer-dnc" if __package__ else "python dnc.py"
+
 
 class WrongArgumentError(Exception):
     """One line for the user; the program ends with status 2."""
@@ -40,7 +42,7 @@ class Run(NamedTuple):
 
 def main(argv=None):
     """Run the program; the exit status."""
-    parser = training.build_parser(list(tasks.TASKS))
+    parser = training.build_parser(list(tasks.TASKS), COMMAND)
     settings = training.parse(parser, argv)
     try:
         check(settings)

@@ -159,7 +159,7 @@ def state(values, model):
             array(f"state.{name}", value, model.dtype)
     B = next(iter(given.values())).shape[:1]
     for name, shape in named_fields(model.state_shapes(*B or (1,))):
-        if name in given and (given[name].shape != tuple(shape) or 0 in shape):
+        if name in given and given[name].shape != tuple(shape):
             raise ValueError(
                 f"state.{name} must have the shape {tuple(shape)}, not {given[name].shape}"
             )
@@ -172,7 +172,10 @@ def as_state(values, sparse):
     """``values`` as a :class:`State`, a sparse link in it as a :class:`SparseLink`."""
     names = ", ".join(State._fields)
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"state must be None or the fields {names}, not {type(values).__name__}")
+        raise TypeError(
+            f"state must be None or the fields {names}, not {type(values).__name__} "
+            "(c and h alone: set_state(c, h), neither of them None)"
+        )
     if len(values) != len(State._fields):
         raise ValueError(f"state must have the fields {names}, not {len(values)} values")
     values = State(*values)
@@ -204,7 +207,7 @@ def link_columns(link, N):
     columns = link.columns.array if isinstance(link.columns, chainer.Variable) else link.columns
     if columns.dtype.kind not in "iu":
         raise TypeError(f"state.link.columns must be of dtype int32, not {columns.dtype.name}")
-    if columns.min() < 0 or columns.max() >= N:
+    if columns.size > 0 and (columns.min() < 0 or columns.max() >= N):
         raise ValueError(
             f"state.link.columns must be in 0…{N - 1}, not {columns.min()}…{columns.max()}"
         )

@@ -312,7 +312,9 @@ class DNC(chainer.Chain):
     def h(self):
         """The same as :meth:`get_h`; what is assigned replaces it, the rest of the state stays.
 
-        None, as programs assign it to reset an LSTM, resets the whole state.
+        An array, or a Variable that nothing led to, cuts the graph before, as ``h = h.array`` does
+        in an LSTM; so for all of the state. None, as programs assign it to reset an LSTM, resets
+        the whole state.
         """
         return self.get_h()
 
@@ -331,9 +333,11 @@ class DNC(chainer.Chain):
 
     def _assign(self, name, value):
         if value is None:
-            self.reset_state()
-        else:
-            self.set_state((self._state or State(*[None] * 9))._replace(**{name: value}))
+            return self.reset_state()
+        state = self._state or State(*[None] * 9)
+        if self._state and getattr(value, "creator_node", None) is None:
+            state = map_arrays(cut, state)
+        self.set_state(state._replace(**{name: value}))
 
     def device_resident_accept(self, visitor):
         """Move parameters and state to another device; the moved state starts a new graph."""
@@ -368,6 +372,11 @@ class DNC(chainer.Chain):
     def _own_dtype(self):
         """A context in which parameters that get their shape get the dtype of the link too."""
         return chainer.using_config("dtype", self.dtype)
+
+
+def cut(variable):
+    """A Variable of the same array outside the graph."""
+    return chainer.Variable(variable.array, requires_grad=False)
 
 
 def detached_copy(variable):

@@ -3,6 +3,7 @@
 The functions take states of Variables, through which gradients flow, or of arrays.
 """
 
+import numbers
 from typing import Any, NamedTuple
 
 import chainer
@@ -47,7 +48,14 @@ def take_rows(state, rows):
 
     Returns:
         State: of as many sequences as ``rows`` names, in that order.
+
+    Raises:
+        TypeError: ``rows`` is a single number, which would leave no batch, or ``state`` is none.
     """
+    if not isinstance(state, tuple):
+        raise TypeError(f"state must be a State, not {type(state).__name__}")
+    if isinstance(rows, numbers.Integral):
+        raise TypeError(f"rows must be a slice or a list of numbers, as in [{rows}], not {rows}")
     return map_arrays(lambda field: field[rows], state)
 
 
@@ -61,10 +69,14 @@ def join_rows(states):
         State: of a batch as large as theirs together.
 
     Raises:
+        TypeError: one of them is no state.
         ValueError: there is no state in the list.
     """
     if not states:
         raise ValueError("states must hold at least one State, got an empty list")
+    for state in states:
+        if not isinstance(state, tuple):
+            raise TypeError(f"states must be a list of State, not of {type(state).__name__}")
     return states[0] if len(states) == 1 else map_arrays(concatenate, *states)
 
 

@@ -828,7 +828,10 @@ def test_a_state_of_no_sequences_and_columns_that_are_no_array():
     sparse, dense = SIZES._replace(K=2), SIZES
     empty = np.zeros((0, 5, 4), "f")
     for sizes in (sparse, dense):
-        refuses(lambda s=sizes: started(s).set_state((empty,) + (None,) * 8), "memory")
+        other = started(sizes)
+        other.set_state((empty,) + (None,) * 8)
+        assert other.h.shape == (0, 6) and other(np.zeros((0, 3), "f")).shape == (0, 2)
+        refuses(lambda other=other: other(np.zeros((1, 3), "f")), "0 sequences")
     model = started(sparse)
     link = model.get_state().link
     for bad in (link[1].array.tolist(), chainer.Variable(None)):

@@ -80,6 +80,30 @@ def test_gradients_flow_into_what_was_assigned():
 
 
 @BOTH
+@pytest.mark.parametrize("wrap", [lambda v: v.array, lambda v: chainer.Variable(v.array)])
+def test_an_lstms_way_to_cut_the_graph(sizes, wrap):
+    """Truncated by hand: h = h.array, c = c.array. Nothing of the memory goes on either."""
+    model, xs = helpers.build(sizes), helpers.inputs(sizes, 2, 2)
+    first = chainer.Variable(xs[0])
+    model(first)
+    before = helpers.state_arrays(model.get_state())
+    model.h, model.c = wrap(model.h), wrap(model.c)
+    helpers.assert_same(helpers.state_arrays(model.get_state()), before, rtol=0, atol=0)
+    model.cleargrads()
+    F.sum(model(xs[1])).backward()
+    assert first.grad is None and model.read_out.W.grad.any()
+
+
+def test_what_the_graph_led_to_keeps_it():
+    model, xs = helpers.build(SIZES), helpers.inputs(SIZES, 2, 2)
+    first = chainer.Variable(xs[0])
+    model(first)
+    model.h = model.h * 0.5
+    F.sum(model(xs[1])).backward()
+    assert first.grad.any()
+
+
+@BOTH
 def test_assigned_to_a_new_model_the_rest_is_zero(sizes):
     model, other = helpers.build(sizes), helpers.build(sizes)
     h = np.full((2, sizes.H), 0.3)
@@ -141,6 +165,11 @@ def test_rows_of_a_state_and_states_joined(sizes):
     np.testing.assert_allclose(model.unroll(xs[3:]).array, whole, rtol=1e-12)
     with pytest.raises(ValueError, match="states"):
         join_rows([])
+    for wrong in (lambda: take_rows(state, 1), lambda: take_rows(None, [0])):
+        with pytest.raises(TypeError, match="must be"):
+            wrong()
+    with pytest.raises(TypeError, match="NoneType"):
+        join_rows([state, None])
 
 
 @BOTH
@@ -207,6 +236,26 @@ def test_an_empty_batch_in_the_middle_of_a_graph():
         F.sum(model(x)).backward()
         results.append({path: p.grad.copy() for path, p in model.namedparams()})
     helpers.assert_same(*results, rtol=1e-12)
+
+
+@BOTH
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("with_state", [False, True])
+def test_an_empty_batch_has_zero_gradients(sizes, recompute, with_state):
+    model = started(sizes) if with_state else helpers.build(sizes)
+    model.cleargrads()
+    F.sum(model.unroll(np.zeros((4, 0, 3)), recompute=recompute)).backward()
+    assert all(p.grad is not None and not p.grad.any() for p in model.params())
+
+
+@BOTH
+def test_a_state_of_no_sequences(sizes):
+    """All hypotheses of a beam search are finished."""
+    model = started(sizes)
+    for state in (take_rows(model.get_state(), []), model.zero_state(0)):
+        model.set_state(state)
+        assert model.get_state().h.shape == (0, 6)
+        assert model(np.zeros((0, 3))).shape == (0, 2)
 
 
 def test_an_empty_batch_decides_a_deferred_width():

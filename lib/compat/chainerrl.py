@@ -26,5 +26,9 @@ def register(link_class):
 def _register(link_class):
     module = sys.modules[NAME]
     module.Recurrent.register(link_class)
+    # Registering inherits nothing, and a DNC that is the model itself needs the other methods too.
+    for name, attribute in vars(module.Recurrent).items():
+        if not hasattr(link_class, name) and not name.startswith("_abc"):
+            setattr(link_class, name, attribute)
     if not hasattr(collections, "Iterable"):  # gone since Python 3.10; it takes it from there
         module.collections = collections.abc

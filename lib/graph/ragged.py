@@ -39,9 +39,11 @@ def retreat(step, g_state, active):
     """
     for t in reversed(range(len(active))):
         n = active[t]
+        if n == 0:
+            continue
         if n == len(g_state.h):
             g_state = step(t, n, g_state)
-        elif n > 0:
+        else:
             g_state = write_rows(g_state, step(t, n, take_rows(g_state, slice(n))))
     return g_state
 

@@ -7,10 +7,10 @@ from .tables import as_text
 
 _EPILOG = """\
 examples:
-  python dnc.py                                   learn to add up to 12 digits
-  python dnc.py --test_seq_len 30                 see it add up 30 digits
-  python dnc.py --lstm_only                       the same without a memory, to compare
-  python dnc.py --task repeat --hps 64,16,1,64,8  another task, a smaller model
+  {command}                                   learn to add up to 12 digits
+  {command} --test_seq_len 30                 see it add up 30 digits
+  {command} --lstm_only                       the same without a memory, to compare
+  {command} --task repeat --hps 64,16,1,64,8  another task, a smaller model
 
 A run that was stopped (Ctrl-C) goes on when the program is started again. What is not given then,
 or in a test, is as the snapshot has it.
@@ -25,17 +25,18 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def build_parser(tasks):
+def build_parser(tasks, command="python dnc.py"):
     """The command line; an argument that is not given is absent from the parsed namespace.
 
     Args:
         tasks: names to choose from.
+        command: how the program is called.
     """
     parser = Parser(
-        prog="dnc.py",
-        usage="python dnc.py [arguments]",
+        prog=command.split()[-1],
+        usage=f"{command} [arguments]",
         description="Train a Differentiable Neural Computer on a toy task, or test a trained one.",
-        epilog=_EPILOG,
+        epilog=_EPILOG.format(command=command),
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
             prog, max_help_position=26, width=100
         ),
