@@ -67,6 +67,8 @@ def check(settings):
         task = task_of(settings)
         if settings.test_seq_len:
             task.test_size(settings.test_seq_len)
+        if settings.past_decay and settings.lstm_only:
+            raise ValueError("argument --past_decay: is for a DNC, and not for --lstm_only")
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):
             raise ValueError("argument --plot: goes with --test_seq_len, and not with --lstm_only")
     except ValueError as error:
@@ -108,7 +110,7 @@ def build_model(settings, X, Y):
         raise ValueError(f"no machine holds a state of {numbers} numbers")
     options = {"cell_clip": clip, "bounded_reads": settings.bounded_reads}
     model = DNC(X, Y, N, W, R, H, K=K, gpu=settings.gpu, **options)
-    initialize(model, settings.start, **controller)
+    initialize(model, None if settings.memory == "plain" else settings.memory, **controller)
     return model
 
 

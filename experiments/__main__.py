@@ -17,9 +17,14 @@ def main():
     args = parse()
     for part in args.parts:
         labels = PARTS[part](range(1, args.seeds + 1))
-        wanted = {label: runs for label, runs in labels.items() if args.label in label}
-        done = do([run for runs in wanted.values() for run in runs], args.folder, args.workers)
-        if args.label:
+        wanted = [
+            run
+            for label, runs in labels.items()
+            for run in runs
+            if args.label in (label, None) and args.task in (run.task, None)
+        ]
+        done = do(wanted, args.folder, args.workers)
+        if args.label or args.task:
             continue
         found = {
             label: [done[run] for run in runs if run in done] for label, runs in labels.items()
@@ -34,7 +39,8 @@ def parse():
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each kind (default: 5)")
     parser.add_argument("--workers", type=int, default=2, help="at once (default: 2)")
-    parser.add_argument("--label", default="", help="only the kinds whose name has this; no report")
+    parser.add_argument("--label", help="only this kind of run, without a report")
+    parser.add_argument("--task", help="only the runs on this task, without a report")
     parser.add_argument(
         "--folder", type=Path, default=Path("result/experiments"), help="of the runs"
     )

@@ -1,6 +1,7 @@
 """The parameters with which training starts well; no equation depends on them."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,41 +18,49 @@ def initial_bias(sizes):
     Args:
         sizes: Y, N, W, R, … of a DNC.
     """
+    return recall_bias(sizes, gates=2)
+
+
+def recall_bias(sizes, gates):
+    """The bias of :func:`initial_bias` with write and allocation gates open at σ(gates)."""
     Y, N, W, R = sizes[:4]
     at = interface.layout(W, R)
     bias = np.zeros(interface.size(W, R))
     bias[at.read_strengths] = bias[at.write_strength] = math.log(N) + 2.5
-    bias[at.write_gate] = bias[at.allocation_gate] = 2
+    bias[at.write_gate] = bias[at.allocation_gate] = gates
     bias[at.free_gates] = -2
     return np.append(np.zeros(Y), bias)
 
 
-def recall(model):
-    """Start with a memory that keeps what it is given apart: fresh rows, sharp look-up."""
-    _set(model.controller.linear.b, initial_bias(model.sizes))
+def accumulate_bias(sizes):
+    """A bias under which all rows stay alike, all reads are even, and what is written adds up.
 
-
-def accumulate(model):
-    """Start with a memory that adds up what it is given: all rows stay alike, all reads are even.
-
-    A sharp read would give a mean, and the controller would have to count. What is written starts
-    eight times larger and what is read counts 32 times as much, since each row gets 1/N of it. The
-    erase gate is all but shut: at −5 the memory would lose 0.7% over 200 steps.
+    A sharp read would give a mean, and the controller would have to count. The erase gate is shut:
+    at σ(−5) the memory would lose 0.7% over 200 steps. So is the allocation gate, since a row that
+    is written alone is no longer like the others.
     """
-    Y, N, W, R = model.sizes[:4]
+    Y, _, W, R = sizes[:4]
     at, bias = interface.layout(W, R), np.zeros(interface.size(W, R))
-    bias[at.allocation_gate] = bias[at.free_gates] = -5
-    bias[at.write_gate], bias[at.erase] = 2, -9
+    bias[at.write_gate], bias[at.free_gates] = 2, -5
+    bias[at.erase], bias[at.allocation_gate] = -12, -15
     bias[at.read_strengths] = bias[at.write_strength] = -3
-    _set(model.controller.linear.b, np.append(np.zeros(Y), bias))
-    _draw(model.controller.linear.W, 8, slice(Y + at.write_vector.start, Y + at.write_vector.stop))
-    _draw(model.read_out.W, 32)
+    return np.append(np.zeros(Y), bias)
 
 
-MEMORIES = {"recall": recall, "accumulate": accumulate}
+class Start(NamedTuple):
+    """What the recipe of the program has beside a memory that starts in one of these ways."""
+
+    forget_bias: float  # of the controller
+    past_decay: float  # of the weights by which the controller sees its own past
 
 
-def initialize(model, memory="recall", input_scale=None, forget_bias=None):
+STARTS = {
+    "recall": Start(forget_bias=-2.0, past_decay=0.0),
+    "accumulate": Start(forget_bias=-5.0, past_decay=300.0),
+}
+
+
+def initialize(model, memory=None, input_scale=None, forget_bias=None):
     """Set what training starts with, in a new model or in one whose parameters were drawn anew.
 
     Programs that draw all parameters anew (Chainer's PTB example does) wipe the biases with which
@@ -60,9 +69,11 @@ def initialize(model, memory="recall", input_scale=None, forget_bias=None):
     Args:
         model (DNC): changed in place. What is random comes from ``numpy.random``, as it does for
             Chainer's initialisers.
-        memory (str): "recall", what a new model has: rows are kept apart and looked up (sets the
-            bias of ``controller.linear``); or "accumulate": what is written adds up (draws weights
-            of the write vector and of ``read_out`` too).
+        memory (str): None, as a new model has it: the bias of ``controller.linear`` is set. Or what
+            the recipe of the program starts from: "recall", the same with gates that are wide open,
+            for what must be kept apart; or "accumulate", for what must be added up, where the
+            controller also starts without a view of its past, and what is written and read with
+            larger weights.
         input_scale (float): the columns of the controller's weights that see the input start with a
             standard deviation of input_scale / √X. Chainer's scale them for all of [x ; r], of
             which the input may be a small part. None: as they are.
@@ -71,20 +82,41 @@ def initialize(model, memory="recall", input_scale=None, forget_bias=None):
     Raises:
         ValueError: there is no such memory, or the width of the input is not known yet.
     """
-    if memory not in MEMORIES:
-        raise ValueError(f"memory must be one of {', '.join(MEMORIES)}, got {memory!r}")
-    MEMORIES[memory](model)
+    if memory not in (None, *STARTS):
+        raise ValueError(f"memory must be None or one of {', '.join(STARTS)}, got {memory!r}")
+    bias = model.controller.linear.b
+    if memory == "accumulate":
+        _set(bias, accumulate_bias(model.sizes))
+        _start_accumulating(model)
+    else:
+        _set(bias, recall_bias(model.sizes, gates=8) if memory else initial_bias(model.sizes))
     start_controller(model.controller.lstm, model.X, input_scale, forget_bias)
+
+
+def _start_accumulating(model):
+    """Each of N rows gets 1/N of what is written, and the controller needs no past of its own."""
+    lstm, sizes = model.controller.lstm, model.sizes
+    vector = interface.layout(sizes.W, sizes.R).write_vector
+    _draw(model.controller.linear.W, 8, slice(sizes.Y + vector.start, sizes.Y + vector.stop))
+    _draw(model.read_out.W, 32)
+    _know_width(lstm)
+    lstm.upward.W.array[:, model.X :] = 0
+    lstm.lateral.W.array[...] = 0
 
 
 def start_controller(lstm, X, input_scale=None, forget_bias=None):
     """Set how an LSTM starts, the first X columns of whose weights see the input."""
-    if (input_scale is not None or forget_bias is not None) and lstm.upward.W.array is None:
-        raise ValueError("the model must have seen an input, or been given X, before it is started")
     if input_scale is not None:
+        _know_width(lstm)
         _draw(lstm.upward.W, input_scale, (slice(None), slice(X)))
     if forget_bias is not None:
+        _know_width(lstm)
         lstm.upward.b.array[2::4] = forget_bias  # unit by unit (a, i, f, o)
+
+
+def _know_width(lstm):
+    if lstm.upward.W.array is None:
+        raise ValueError("the model must have seen an input, or been given X, before it is started")
 
 
 def _draw(W, scale, part=slice(None)):

@@ -60,6 +60,8 @@ WRONG = [
     ("--bounded_reads yes", "--bounded_reads", "True or False"),
     ("--input_scale inf", "--input_scale", "'inf'"),
     ("--forget_bias much", "--forget_bias", "'much'"),
+    ("--past_decay -1", "--past_decay", "'-1'"),
+    ("--past_decay 1 --lstm_only", "--past_decay", "--lstm_only"),
     ("--memory count", "--memory", "recall", "'count'"),
     ("--plot picture.png", "--plot", "--test_seq_len"),
     ("--plot picture.png --test_seq_len 5 --lstm_only", "--plot", "--lstm_only"),
@@ -113,7 +115,7 @@ def test_help_shows_every_argument_with_its_default(capsys):
     for name, default in DEFAULTS.items():
         entry = re.search(rf"--{name}\b.*?(?=\n  -|\n\n)", out, re.DOTALL)
         assert entry, name
-        if name not in ("lstm_only", "seed", "paper", "plot"):
+        if default not in (None, False, ""):
             shown = " ".join(entry.group().split())
             assert f"(default: {as_text(default)})" in shown
     assert max(map(len, out.split("\n"))) <= 100
@@ -140,7 +142,8 @@ def test_the_defaults():
         "cell_clip": 1.0,
         "bounded_reads": True,
         "input_scale": 3.0,
-        "forget_bias": -2.0,
+        "forget_bias": None,
+        "past_decay": None,
         "memory": "task",
         "paper": False,
         "plot": "",
@@ -231,6 +234,9 @@ def test_the_log_and_the_configuration_are_json(tmp_path, capsys):
     kept = {name: DEFAULTS[name] for name in SAVED}
     assert config == {
         **kept,
+        "memory": "accumulate",
+        "forget_bias": -5,
+        "past_decay": 300,
         "hps": [8, 4, 1, 8, 2],
         "max_seq_len": 4,
         "lr": 0.01,

@@ -9,10 +9,11 @@ import pytest
 from command_line import TINY, assert_same_training, load, run, train
 from helpers import Sizes
 
-from lib import DNC, initialize
+from lib import DNC, Adam, initialize
 from lib.baseline import LSTMBaseline
 from lib.training import snapshots
 from lib.training.average import WeightAverage
+from lib.training.decay import PastDecay
 from lib.training.settings import BEFORE, Settings
 
 SIZES = Sizes(X=3, Y=2, N=5, W=4, R=2, H=64)
@@ -36,7 +37,7 @@ def test_the_start_of_a_memory_that_accumulates():
     before = model.controller.linear.W.array.copy()
     initialize(model, "accumulate")
     wanted = dict.fromkeys(helpers.interface_rows(SIZES), 0.0)
-    wanted.update(allocation_gate=-5, free_gates=-5, write_gate=2, erase=-9)
+    wanted.update(allocation_gate=-15, free_gates=-5, write_gate=2, erase=-12)
     wanted.update(read_strengths=-3, write_strength=-3)
     for name, values in bias_of(model).items():
         np.testing.assert_array_equal(values, wanted[name], err_msg=name)
@@ -45,6 +46,22 @@ def test_the_start_of_a_memory_that_accumulates():
     assert W[rows].std() == pytest.approx(8 / 64**0.5, rel=0.2)
     np.testing.assert_array_equal(np.delete(W, np.r_[rows], 0), np.delete(before, np.r_[rows], 0))
     assert model.read_out.W.array.std() == pytest.approx(32 / 8**0.5, rel=0.5)
+    lstm = model.controller.lstm
+    assert not lstm.lateral.W.array.any() and not lstm.upward.W.array[:, 3:].any()
+    assert lstm.upward.W.array[:, :3].all()
+
+
+def test_the_start_of_a_memory_that_recalls():
+    model = model_of()
+    before = {path: p.array.copy() for path, p in model.namedparams()}
+    initialize(model, "recall")
+    wanted = bias_of(model_of())
+    wanted.update(write_gate=8, allocation_gate=8)
+    for name, values in bias_of(model).items():
+        np.testing.assert_array_equal(values, wanted[name], err_msg=name)
+    for path, param in model.namedparams():
+        if path != "/controller/linear/b":
+            np.testing.assert_array_equal(param.array, before[path], err_msg=path)
 
 
 def test_all_rows_of_such_a_memory_stay_alike():
@@ -78,7 +95,9 @@ def test_the_forget_gate_is_the_one_that_forgets():
     np.testing.assert_allclose(kept, model(x).array, rtol=1e-6)
 
 
-@pytest.mark.parametrize("given", [{"input_scale": 3}, {"forget_bias": -2}])
+@pytest.mark.parametrize(
+    "given", [{"input_scale": 3}, {"forget_bias": -2}, {"memory": "accumulate"}]
+)
 def test_a_deferred_width_must_be_known(given):
     model = model_of(SIZES._replace(X=None))
     initialize(model)
@@ -87,8 +106,45 @@ def test_a_deferred_width_must_be_known(given):
 
 
 def test_there_is_no_such_memory():
-    with pytest.raises(ValueError, match="recall, accumulate, got 'count'"):
+    with pytest.raises(ValueError, match="None or one of recall, accumulate, got 'count'"):
         initialize(model_of(), "count")
+
+
+# The decay of the past
+
+
+def test_what_the_controller_sees_of_its_past_decays():
+    """Without a gradient nothing else moves, and these weights shrink by alpha · rate."""
+    model = model_of()
+    before = {path: p.array.copy() for path, p in model.namedparams()}
+    optimizer = Adam(alpha=0.01).setup(model)
+    optimizer.add_hook(PastDecay(model.controller.lstm, 3, 20))
+    for param in model.params():
+        param.grad = np.zeros_like(param.array)
+    optimizer.update()
+    kept = 1 - optimizer.alpha * 20
+    before["/controller/lstm/lateral/W"] *= kept
+    before["/controller/lstm/upward/W"][:, 3:] *= kept
+    for path, param in model.namedparams():
+        np.testing.assert_allclose(param.array, before[path], rtol=1e-6, err_msg=path)
+
+
+@pytest.mark.parametrize(
+    "given, forget_bias, past_decay",
+    [
+        ({}, -5, 300),
+        ({"task": "repeat"}, -2, 0),
+        ({"memory": "recall"}, -2, 0),
+        ({"task": "repeat", "memory": "accumulate", "past_decay": 7.0}, -5, 7),
+        ({"forget_bias": 3.0}, 3, 300),
+        ({"paper": True}, 1, 0),
+        ({"lstm_only": True}, 1, 0),
+    ],
+)
+def test_what_goes_with_a_memory(given, forget_bias, past_decay):
+    settings = Settings.of(given)
+    assert (settings.forget_bias, settings.past_decay) == (forget_bias, past_decay)
+    assert settings.memory != "task" and settings.seed is not None
 
 
 # Averaged weights
@@ -210,7 +266,7 @@ def test_the_settings_reach_the_models():
     model = dnc.build(settings).model
     assert model.options == (0.5, True)
     assert (model.controller.lstm.upward.b.array[2::4] == -3).all()
-    assert (bias_of_gates(model) == [-5, 2]).all()
+    assert (bias_of_gates(model) == [-15, 2]).all()
     assert dnc.build(Settings.of({"task": "repeat"})).model.controller.linear.b.array.max() > 5
     plain = dnc.build(Settings.of({"paper": True})).model
     assert plain.options == (None, False)

@@ -2,6 +2,7 @@
 
 from . import loop
 from .average import WeightAverage
+from .decay import PastDecay
 from .reports import Reports
 
 
@@ -26,6 +27,8 @@ class Session:
 
     def __init__(self, model, sample, rng, settings, show, interrupt):
         optimizer = loop.make_optimizer(model, settings.lr)
+        if settings.past_decay:
+            optimizer.add_hook(PastDecay(model.controller.lstm, model.X, settings.past_decay))
         average = WeightAverage(model, settings.average) if settings.average else None
         self._iterations = settings.iterations
         self._updater = loop.SequenceUpdater(optimizer, sample, rng, average)

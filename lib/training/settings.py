@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, field, fields, replace
 from typing import Optional
 
+from ..start import STARTS
 from . import values
 
 # What chooses the snapshot is not chosen by it.
@@ -100,22 +101,33 @@ class Settings:
         "S",
         before=0.0,
     )
-    forget_bias: float = _setting(
-        -2.0,
-        "the recipe",
-        "bias with which the controller's forget gates start; Chainer's is 1",
-        values.any_number,
-        "F",
-        before=1.0,
-    )
     memory: str = _setting(
         "task",
         "the recipe",
         "how the memory starts: recall (rows kept apart, looked up sharply), accumulate (all that "
-        "is written adds up), or task: accumulate for addition, recall for the others",
-        values.one_of("task", "recall", "accumulate"),
+        "is written adds up), plain (as a new DNC), or task: accumulate for addition, recall for "
+        "the others",
+        values.one_of("task", "recall", "accumulate", "plain"),
         "M",
-        before="recall",
+        before="plain",
+    )
+    forget_bias: Optional[float] = _setting(
+        None,
+        "the recipe",
+        "bias with which the controller's forget gates start (default: -2 for recall, -5 for "
+        "accumulate); Chainer's is 1",
+        values.any_number,
+        "F",
+        before=1.0,
+    )
+    past_decay: Optional[float] = _setting(
+        None,
+        "the recipe",
+        "weight decay, times the learning rate, of what the controller sees of its own past "
+        "(default: 0 for recall, 300 for accumulate)",
+        values.bound,
+        "P",
+        before=0.0,
     )
     paper: bool = _setting(
         False,
@@ -173,10 +185,17 @@ class Settings:
             given = {**BEFORE, **given}
         elif given.get("lstm_only"):  # there is no memory to keep the past in its place
             plain = {name: value for name, value in BEFORE.items() if name != "average"}
-        settings = cls(**{**plain, **given}, given=frozenset(given))
-        if settings.seed is None:
-            settings = replace(settings, seed=random.SystemRandom().randrange(2**32))
-        return settings
+        return cls(**{**plain, **given}, given=frozenset(given))._decided()
+
+    def _decided(self):
+        """The same with a value where the default depends on others, and a seed."""
+        by_task = "accumulate" if self.task == "addition" else "recall"
+        memory = by_task if self.memory == "task" else self.memory
+        start = STARTS.get(memory, STARTS["recall"])._asdict()
+        undecided = {n: start[n] for n in ("forget_bias", "past_decay") if getattr(self, n) is None}
+        if self.seed is None:
+            undecided["seed"] = random.SystemRandom().randrange(2**32)
+        return replace(self, memory=memory, **undecided)
 
     def over(self, saved):
         """These settings with what was not given taken from a snapshot's configuration.
@@ -212,12 +231,6 @@ class Settings:
     def name(self):
         """What the names of the run's files begin with."""
         return f"{self.kind}_{self.task}"
-
-    @property
-    def start(self):
-        """How the memory starts, see `lib.start.initialize`."""
-        by_task = "accumulate" if self.task == "addition" else "recall"
-        return by_task if self.memory == "task" else self.memory
 
 
 SETTINGS = [setting for setting in fields(Settings) if setting.metadata]
