@@ -4,11 +4,13 @@ from .runs import Run
 
 TASKS = ("addition", "repeat", "priority_sort")
 RECIPE = {  # what is left out: how
+    "a falling rate": ("--rate_peak", "1", "--rate_fall", "0"),
     "averaged weights": ("--average", "0"),
     "clipped cell": ("--cell_clip", "0"),
     "bounded reads": ("--bounded_reads", "False"),
     "input columns": ("--input_scale", "0"),
     "forget gates": ("--forget_bias", "1"),
+    "the decay of the past": ("--past_decay", "0"),
 }
 
 
@@ -53,7 +55,7 @@ def links(seeds, iterations=20000):
 
 
 def batches(seeds, sequences=50000):
-    """Batches of 16 and 64, at equal numbers of sequences and rates that go with them."""
+    """Batches of 16 and 64, at equal numbers of sequences and rates that go with their roots."""
     sizes = {1: (), 16: ("--lr", "4e-4"), 64: ("--lr", "8e-4")}
     return {
         f"batch {size}": [

@@ -14,7 +14,10 @@ from lib.baseline import LSTMBaseline
 from lib.training import snapshots
 from lib.training.average import WeightAverage
 from lib.training.decay import PastDecay
+from lib.training.loop import SequenceUpdater
+from lib.training.session import rate_of
 from lib.training.settings import BEFORE, Settings
+from tasks import Addition
 
 SIZES = Sizes(X=3, Y=2, N=5, W=4, R=2, H=64)
 
@@ -108,6 +111,33 @@ def test_a_deferred_width_must_be_known(given):
 def test_there_is_no_such_memory():
     with pytest.raises(ValueError, match="None or one of recall, accumulate, got 'count'"):
         initialize(model_of(), "count")
+
+
+# The learning rate
+
+
+def test_the_rate_falls_with_the_square_of_the_sequences():
+    rate = rate_of(Settings.of({"lr": 1e-3, "rate_peak": 2.0, "rate_fall": 100, "batch_size": 4}))
+    assert rate(1) == rate(25) == pytest.approx(2e-3)
+    assert rate(50) == pytest.approx(2e-3 / 4) and rate(250) == pytest.approx(2e-3 / 100)
+    constant = rate_of(Settings.of({"paper": True}))
+    assert constant(1) == constant(10**6) == 1e-4
+
+
+def test_each_update_has_its_rate():
+    model = model_of(SIZES._replace(X=6, Y=1))
+    task, seen = Addition(5, 6), []
+    optimizer = Adam(alpha=1).setup(model)
+    updater = SequenceUpdater(
+        optimizer,
+        lambda rng: task.sample_batch(rng, 1),
+        np.random.default_rng(0),
+        rate=lambda iteration: 0.01 / iteration,
+    )
+    for _ in range(3):
+        updater.update()
+        seen.append(optimizer.alpha)
+    assert seen == [0.01, 0.005, 0.01 / 3]
 
 
 # The decay of the past

@@ -24,6 +24,6 @@ class PastDecay:
     def __call__(self, optimizer):
         """Shrink them, after an update."""
         upward, lateral = self._lstm.upward.W.array, self._lstm.lateral.W.array
-        kept = upward.dtype.type(1 - optimizer.alpha * self._rate)
+        kept = upward.dtype.type(max(0, 1 - optimizer.alpha * self._rate))
         upward[:, self._X :] *= kept
         lateral *= kept

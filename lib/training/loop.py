@@ -47,6 +47,8 @@ class SequenceUpdater(training.Updater):
         sample: called with rng, returns xs (T, B, X), targets (T, B, Y) and lengths (B,).
         rng: numpy.random.Generator; its state is part of a snapshot.
         average: an `average.WeightAverage` of the model, or None.
+        rate: called with the number of an iteration, from 1 on, returns its learning rate; None:
+            that of the optimizer.
 
     Attributes:
         iteration: number of updates done.
@@ -56,13 +58,14 @@ class SequenceUpdater(training.Updater):
     epoch = 0  # the data never end
     epoch_detail = 0.0
 
-    def __init__(self, optimizer, sample, rng, average=None):
+    def __init__(self, optimizer, sample, rng, average=None, rate=None):
         self.iteration = 0
         self.batch = None
         self._optimizer = optimizer
         self._sample = sample
         self._rng = rng
         self._average = average
+        self._rate = rate
 
     def get_optimizer(self, name):
         """The one optimiser, called "main"."""
@@ -87,6 +90,8 @@ class SequenceUpdater(training.Updater):
             raise DivergedError(f"the loss is {loss} at iteration {self.iteration + 1}")
         model.cleargrads()
         outputs.backward()
+        if self._rate:
+            self._optimizer.alpha = self._rate(self.iteration + 1)
         self._optimizer.update()
         if self._average:
             self._average.update()

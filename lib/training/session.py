@@ -10,6 +10,14 @@ class TrainingFailedError(Exception):
     """Training cannot go on; says why and which snapshot is the last good one."""
 
 
+def rate_of(settings):
+    """The learning rate as a function of the iteration, from 1 on."""
+    peak, fall = settings.lr * settings.rate_peak, settings.rate_fall
+    if not fall:
+        return lambda iteration: peak
+    return lambda iteration: peak * min(1, fall / (iteration * settings.batch_size)) ** 2
+
+
 class Session:
     """Trainer, reports and snapshots of a run.
 
@@ -31,7 +39,7 @@ class Session:
             optimizer.add_hook(PastDecay(model.controller.lstm, model.X, settings.past_decay))
         average = WeightAverage(model, settings.average) if settings.average else None
         self._iterations = settings.iterations
-        self._updater = loop.SequenceUpdater(optimizer, sample, rng, average)
+        self._updater = loop.SequenceUpdater(optimizer, sample, rng, average, rate_of(settings))
         self._trainer = loop.make_trainer(
             self._updater, settings.iterations, interrupt, settings.out
         )

@@ -67,6 +67,23 @@ class Settings:
     )
     batch_size: int = _setting(1, "training", "sequences in a batch", values.integer(1), "B")
     lr: float = _setting(1e-4, "training", "learning rate, the alpha of Adam", values.rate, "A")
+    rate_peak: float = _setting(
+        3.0,
+        "the recipe",
+        "the learning rate starts at this times --lr",
+        values.rate,
+        "R",
+        before=1.0,
+    )
+    rate_fall: int = _setting(
+        12000,
+        "the recipe",
+        "from this many sequences on, the learning rate falls with the square of their number; 0: "
+        "it does not",
+        values.integer(0),
+        "S",
+        before=0,
+    )
     average: float = _setting(
         0.999,
         "the recipe",
