@@ -125,7 +125,10 @@ def restore(settings, prepare):
         resumed = settings.over(snapshot.config)
         check(resumed)
         result, parts = prepare(build(resumed, snapshot))
-        snapshot.load({name: part for name, part in parts.items() if snapshot.holds(name)})
+        saved = {name: part for name, part in parts.items() if snapshot.holds(name)}
+        if parts.keys() - saved.keys() - {"average"}:  # which a run may begin later
+            raise FailedError(f"{snapshot.path} holds weights alone: it can be tested, not resumed")
+        snapshot.load(saved)
         return result
 
     def warn(line):

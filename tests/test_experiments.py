@@ -3,14 +3,16 @@
 import json
 
 import chainer
+import command_line
 import numpy as np
 import pytest
 from chainer import gradient_check
+from command_line import run, train
 
 pytest.importorskip("matplotlib")
 
 from experiments import __main__ as program
-from experiments import literal, parts, pictures, runs, scoring
+from experiments import literal, parts, pictures, runs, scoring, ship
 from experiments.runs import Run
 from lib.memory.sparse_linkage import SparseLink
 from tasks import Addition, Repeat
@@ -63,8 +65,8 @@ def short(call):
 
 
 def test_a_run_that_fails_is_said(tmp_path, capsys):
-    run = Run("addition", 1, ("--hps", "nonsense"), 4)
-    assert runs.do([run], tmp_path, 1) == {}
+    wrong = Run("addition", 1, ("--hps", "nonsense"), 4)
+    assert runs.do([wrong], tmp_path, 1) == {}
     assert "argument --hps" in "".join(capsys.readouterr())
 
 
@@ -155,3 +157,23 @@ def test_the_gradient_of_the_literal_rule():
         atol=1e-4,
         rtol=1e-4,
     )
+
+
+# Weights that ship
+
+
+def test_shipped_weights_are_tested_alike_and_not_trained_on(tmp_path, capsys):
+    train(capsys, tmp_path, "--iterations", 20)
+    name = "dnc_addition_iter_20.npz"
+    (tmp_path / "small").mkdir()
+    ship.main(tmp_path / name, tmp_path / "small")
+    assert (tmp_path / "small" / name).stat().st_size < (tmp_path / name).stat().st_size / 4
+    test = ["--test_seq_len", 3, "--test_samples", 20]
+    scores = [
+        float(run(capsys, *test, "--out", folder)[1].split("Mean absolute error: ")[1].split()[0])
+        for folder in (tmp_path, tmp_path / "small")
+    ]
+    assert scores[1] == pytest.approx(scores[0], rel=0.01)
+    status, _, err = run(capsys, *command_line.TINY, "--out", tmp_path / "small")
+    assert status == 1 and "holds weights alone" in err
+    assert [file.name for file in (tmp_path / "small").iterdir()] == [name]

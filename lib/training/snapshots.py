@@ -103,8 +103,8 @@ class Snapshot:
             raise DamagedSnapshotError(f"entries are missing: {', '.join(missing)}")
 
     def holds(self, part):
-        """Whether a part was saved; an average of weights may not have been."""
-        return part != "average" or any(name.startswith("average/") for name in self._arrays)
+        """Whether a part was saved, by the name of its entries."""
+        return any(name.startswith(f"{part}/") for name in self._arrays)
 
     def load(self, parts):
         """Bring objects into the saved state; they are of no use after a DamagedSnapshotError.
