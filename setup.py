@@ -1,6 +1,7 @@
 """Packaging: all metadata stands here; pyproject.toml configures the tools."""
 
 from pathlib import Path
+from shutil import rmtree
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -30,6 +31,8 @@ class BuildPackage(build_py):
 
     def run(self):
         """Put two files beside the package, in an editable installation too."""
+        if not self.editable_mode:  # what an earlier build has left would be installed with it
+            rmtree(self.build_lib, ignore_errors=True)
         super().run()
         editable = self.get_finalized_command(
             "install"
