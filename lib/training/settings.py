@@ -11,6 +11,10 @@ from . import values
 _CHOOSING = frozenset({"task", "lstm_only"})
 
 
+# Gates as wide open as those of recall write the items of a sort over one another.
+_FOR_TASK = {"addition": "accumulate", "repeat": "recall"}
+
+
 def _setting(default, group, text, parse=None, metavar=None, saved=True, before=None):
     """One setting, as an argument of the command line too.
 
@@ -123,7 +127,7 @@ class Settings:
         "the recipe",
         "how the memory starts: recall (rows kept apart, looked up sharply), accumulate (all that "
         "is written adds up), plain (as a new DNC), or task: accumulate for addition, recall for "
-        "the others",
+        "repeat, plain for priority_sort",
         values.one_of("task", "recall", "accumulate", "plain"),
         "M",
         before="plain",
@@ -206,8 +210,7 @@ class Settings:
 
     def _decided(self):
         """The same with a value where the default depends on others, and a seed."""
-        by_task = "accumulate" if self.task == "addition" else "recall"
-        memory = by_task if self.memory == "task" else self.memory
+        memory = _FOR_TASK.get(self.task, "plain") if self.memory == "task" else self.memory
         start = STARTS.get(memory, STARTS["recall"])._asdict()
         undecided = {n: start[n] for n in ("forget_bias", "past_decay") if getattr(self, n) is None}
         if self.seed is None:
