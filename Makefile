@@ -16,12 +16,13 @@ FOR_RUN := $(VENV)/.installed-for-run
 FOR_TEST := $(VENV)/.installed-for-test
 METADATA := setup.py pyproject.toml build-constraints.txt $(wildcard lib/compat/installed/*)
 
-.PHONY: help run test lint format bench results clean same-python
+.PHONY: help run test demo lint format bench results clean same-python
 
 help:
 	@echo 'make run     train on the addition task; make run ARGS="--task repeat" for another,'
 	@echo '             python dnc.py --help for all arguments'
 	@echo 'make test    run all tests; make test ARGS="-k addition" for some'
+	@echo 'make demo    test trained models on long sequences, and draw what they do'
 	@echo 'make lint    check style and formatting'
 	@echo 'make format  repair what can be repaired of them'
 	@echo 'make bench   measure the time per step'
@@ -36,6 +37,16 @@ run: $(FOR_RUN)
 
 test: $(FOR_TEST)
 	$(BIN) -m pytest $(ARGS)
+
+# Length of the test, and length of the picture.
+demo: $(FOR_TEST)
+	@for test in "addition 1000 24" "repeat 200 24" "priority_sort 12 12"; do \
+		set -- $$test; \
+		echo "$$1, trained on at most 12 rows:"; \
+		$(BIN) dnc.py --out asset/trained --task $$1 --test_seq_len $$2 | tail -n 3; \
+		$(BIN) dnc.py --out asset/trained --task $$1 --test_seq_len $$3 --test_samples 1 \
+			--plot result/demo_$$1.png | tail -n 1; \
+	done
 
 lint: $(FOR_TEST)
 	$(BIN) -m ruff check .

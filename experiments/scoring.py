@@ -36,9 +36,9 @@ def main(folder, *arguments):
 def score(arguments, settings, length, count, N=None):
     """The scores at one length, a dictionary of plain numbers."""
     given = [*arguments, "--test_seq_len", str(length)]
-    if N:
-        given += ["--hps", ",".join(map(str, (N, *settings.hps[1:])))]
     run = load(given)
+    if N:
+        run = load([*given, "--hps", ",".join(map(str, (N, *run.settings.hps[1:])))])
     n, rng = run.task.test_size(length), np.random.default_rng([run.settings.seed, length])
     _, found = training.evaluation.evaluate(
         run.model,
