@@ -67,8 +67,9 @@ def check(settings):
         task = task_of(settings)
         if settings.test_seq_len:
             task.test_size(settings.test_seq_len)
-        if settings.past_decay and settings.lstm_only:
-            raise ValueError("argument --past_decay: is for a DNC, and not for --lstm_only")
+        for name in ("past_decay", "memory", "bounded_reads"):
+            if settings.lstm_only and name in settings.given and not settings.paper:
+                raise ValueError(f"argument --{name}: is for a DNC, and not for --lstm_only")
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):
             raise ValueError("argument --plot: goes with --test_seq_len, and not with --lstm_only")
     except ValueError as error:
@@ -127,7 +128,7 @@ def restore(settings, prepare):
         result, parts = prepare(build(resumed, snapshot))
         saved = {name: part for name, part in parts.items() if snapshot.holds(name)}
         if parts.keys() - saved.keys() - {"average"}:  # which a run may begin later
-            raise FailedError(f"{snapshot.path} holds weights alone: it can be tested, not resumed")
+            raise FailedError(f"{snapshot.path} holds averaged weights, for tests with them alone")
         snapshot.load(saved)
         return result
 
@@ -239,6 +240,8 @@ def announce(run):
             print(f"Changed since the snapshot: {changes}")
         if "seed" in settings.given:
             print("The random state is the snapshot's: --seed has no effect.")
+        for name in sorted(settings.given & training.STARTING - {"seed"}):
+            print(f"The weights are the snapshot's: --{name} has no effect.")
     print(flush=True)
 
 

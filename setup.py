@@ -32,13 +32,13 @@ class BuildPackage(build_py):
     def run(self):
         """Put two files beside the package, in an editable installation too."""
         if not self.editable_mode:  # what an earlier build has left would be installed with it
-            rmtree(self.build_lib, ignore_errors=True)
+            rmtree(Path(self.build_lib, "chainer_dnc"), ignore_errors=True)
         super().run()
-        editable = self.get_finalized_command(
-            "install"
-        ).install_lib  # the wheel, while it is filled
+        folder = self.build_lib
+        if self.editable_mode:  # then this is the wheel while it is filled
+            folder = self.get_finalized_command("install").install_lib
         for path in self.AT_STARTS:
-            self.copy_file(path, editable if self.editable_mode else self.build_lib)
+            self.copy_file(path, folder)
 
 
 setup(

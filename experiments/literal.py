@@ -1,5 +1,8 @@
 """``python -m experiments.literal ...``: dnc.py with the paper's own rule for the sparse link.
 
+With --score first, its tests in place of ``experiments.scoring``.
+
+
 The paper (Methods, 'Sparse link matrix') cuts write weights and precedence to their K highest
 entries, divides them by their sums, uses these in the whole update, and drops what is below 1/K.
 The library departs from it (see 'Departures from the paper' in README.md); this is for comparison.
@@ -12,6 +15,7 @@ import chainer
 import numpy as np
 
 import dnc
+from experiments import scoring
 from lib.memory import sparse_linkage
 from lib.memory.sorting import gather, scatter, top_k
 
@@ -57,7 +61,13 @@ def patched():
     return mock.patch.multiple(sparse_linkage, **rules)
 
 
+def main(arguments):
+    """Train, or with --score first test as ``experiments.scoring`` does; the exit status."""
+    with chainer.using_config("dnc_backend", "numpy"), patched():
+        if arguments[:1] == ["--score"]:
+            return scoring.main(*arguments[1:])
+        return dnc.main(arguments)
+
+
 if __name__ == "__main__":
-    chainer.config.dnc_backend = "numpy"
-    with patched():
-        sys.exit(dnc.main())
+    sys.exit(main(sys.argv[1:]))

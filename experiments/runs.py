@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from lib import training
+
+INTERVAL = 10000  # iterations from one snapshot to the next
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
 
@@ -30,6 +34,13 @@ class Run(NamedTuple):
         kept = "".join(c if c.isalnum() or c in "._," else "-" for c in "_".join(words))
         return f"{kept.replace('_--', '_')}_seed{self.seed}"
 
+    @property
+    def settings(self):
+        """What it trains with."""
+        words = ["--task", self.task, "--seed", self.seed, "--iterations", self.iterations]
+        parser = training.build_parser([self.task])
+        return training.parse(parser, [*map(str, words), *self.arguments]).saved
+
 
 def do(runs, folder, workers):
     """Train and test what is not there yet; what failed is said and left out.
@@ -42,24 +53,38 @@ def do(runs, folder, workers):
     Returns:
         Dictionary of what :func:`result` gives, by run.
     """
-    left = [run for run in dict.fromkeys(runs) if not (folder / run.name / "scores.json").exists()]
+    left = [run for run in dict.fromkeys(runs) if not is_done(run, folder)]
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(left), unit="run") as bar:
         for run, problem in zip(left, pool.map(lambda run: train_and_test(run, folder), left)):
             bar.update()
             if problem:
                 tqdm.write(f"{run.name}: {problem}")
-    return {
-        run: result(run, folder) for run in runs if (folder / run.name / "scores.json").exists()
-    }
+    return {run: result(run, folder) for run in runs if is_done(run, folder)}
+
+
+def is_done(run, folder):
+    """Whether a run is there, trained with what is the default now where nothing is given."""
+    return (folder / run.name / "scores.json").exists() and has_settings(run, folder / run.name)
+
+
+def has_settings(run, out):
+    """Whether the files of a folder are of these settings."""
+    configs = [json.loads(path.read_text()) for path in out.glob("*_config.json")]
+    return configs == [json.loads(json.dumps(run.settings | {"snapshot_interval": INTERVAL}))]
 
 
 def train_and_test(run, folder):
     """Train, or resume, and test; the last line of what went wrong, or None."""
     out = folder / run.name
+    if out.exists() and not has_settings(run, out):
+        shutil.rmtree(out)
     chosen = ["--task", run.task, "--seed", run.seed, "--out", out]
-    trained = ["--iterations", run.iterations, "--snapshot_interval", 10000, *run.arguments]
+    trained = ["--iterations", run.iterations, "--snapshot_interval", INTERVAL, *run.arguments]
     problem = call([*run.program, *chosen, *trained], out)
-    return problem or call(["-m", "experiments.scoring", out, *chosen, *run.arguments], out)
+    scoring = ["-m", "experiments.scoring"]
+    if run.program != ("dnc.py",):
+        scoring = [*run.program, "--score"]
+    return problem or call([*scoring, out, *chosen, *run.arguments], out)
 
 
 def call(arguments, out):

@@ -13,10 +13,13 @@ def main(argv=None):
 
 def load_program():
     """The module ``dnc`` of this package; in a checkout it lies beside the package's folder."""
-    name = f"{__package__}.dnc"
+    name, beside = f"{__package__}.dnc", Path(__file__).parents[1]
     if importlib.util.find_spec(name) is not None:
         return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "dnc.py")
+    if importlib.util.find_spec(f"{__package__}.tasks") is None:  # they lie there too
+        sys.path.insert(0, str(beside))
+        return importlib.import_module("dnc")
+    spec = importlib.util.spec_from_file_location(name, beside / "dnc.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

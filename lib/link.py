@@ -277,6 +277,8 @@ class DNC(chainer.Chain):
             TypeError: something is no array, or of another dtype.
             ValueError: a field is missing or has another shape.
         """
+        if state is not None and c is not None:
+            raise TypeError("state and c exclude each other: set_state(state) or set_state(c, h)")
         if h is not None or c is not None:
             state = State(*[None] * 7, c=state if c is None else c, h=h)
         state = None if state is None else checks.state(state, self)

@@ -82,6 +82,6 @@ def join_rows(states):
 
 def concatenate(*fields):
     """Variables or arrays, one after the other along the batch."""
-    if isinstance(fields[0], chainer.Variable):
+    if any(isinstance(field, chainer.Variable) for field in fields):
         return F.concat(fields, axis=0)
     return module_of(fields[0]).concatenate(fields)

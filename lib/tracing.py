@@ -6,6 +6,7 @@ import chainer
 import numpy as np
 from chainer.backends import cuda
 
+from . import checks
 from .memory import interface
 
 
@@ -33,8 +34,11 @@ def trace(model, xs):
         Trace: outputs, weightings, usage and interface of each step.
 
     Raises:
-        TypeError, ValueError: as by :meth:`DNC.unroll`.
+        TypeError, ValueError: as by :meth:`DNC.unroll`; and there must be a sequence.
     """
+    xs = checks.inputs("xs", xs, ("T", "B", "X"), model)
+    if xs.shape[1] == 0:
+        raise ValueError(f"xs (T, B, X) must have at least one sequence, not shape {xs.shape}")
     with chainer.using_config("train", False), chainer.no_backprop_mode():
         steps = [_look(model, model.unroll(xs[t : t + 1]).array[0]) for t in range(len(xs))]
     fields = [np.stack(arrays) for arrays in zip(*steps)]

@@ -1,12 +1,11 @@
 """ChainerRL's interface of recurrent models, from a stand-in of its module."""
 
-import collections
+import shutil
 import sys
 
 import pytest
+from command_line import ROOT
 from test_house import run
-
-from lib import DNC
 
 # A module of the same name: an abstract class one of whose methods uses a private attribute, and
 # another the name that Python 3.10 dropped.
@@ -56,16 +55,33 @@ print("works")
 """
 
 
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="collections.Iterable warns there")
-@pytest.mark.parametrize("first", ["chainerrl.recurrent", "chainer_dnc"])
-def test_a_dnc_is_one_of_its_recurrent_models(first, tmp_path):
+@pytest.fixture
+def stand_in(tmp_path):
     (tmp_path / "chainerrl").mkdir()
     (tmp_path / "chainerrl" / "__init__.py").write_text("")
     (tmp_path / "chainerrl" / "recurrent.py").write_text(MODULE)
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="collections.Iterable warns there")
+@pytest.mark.parametrize("first", ["chainerrl.recurrent", "chainer_dnc"])
+def test_a_dnc_is_one_of_its_recurrent_models(first, stand_in):
     second = "chainer_dnc" if first != "chainer_dnc" else "chainerrl.recurrent"
-    assert run(USE.format(first=first, second=second), tmp_path, "-W", "error") == "works"
+    assert run(USE.format(first=first, second=second), stand_in, "-W", "error") == "works"
 
 
-def test_nothing_is_touched_without_it():
-    assert not hasattr(DNC, "unchain_backward") or "chainerrl.recurrent" in sys.modules
-    assert not hasattr(collections, "Iterable") or sys.version_info < (3, 10)
+def test_two_copies_of_the_package_are_both_known_to_it(stand_in):
+    """One of them reloaded, besides."""
+    shutil.copytree(ROOT / "lib", stand_in / "mine", ignore=shutil.ignore_patterns("__pycache__"))
+    code = """
+import importlib
+import mine, chainer_dnc
+importlib.reload(chainer_dnc)
+from chainerrl.recurrent import Recurrent
+print(issubclass(mine.DNC, Recurrent), issubclass(chainer_dnc.DNC, Recurrent))
+"""
+    assert run(code, stand_in) == "True True"
+
+
+def test_nothing_is_there_without_it():
+    assert run("from chainer_dnc import DNC; print(hasattr(DNC, 'save'))", ROOT) == "False"

@@ -64,6 +64,8 @@ WRONG = [
     ("--rate_fall -1", "--rate_fall", "'-1'"),
     ("--past_decay -1", "--past_decay", "'-1'"),
     ("--past_decay 1 --lstm_only", "--past_decay", "--lstm_only"),
+    ("--memory recall --lstm_only", "--memory", "--lstm_only"),
+    ("--bounded_reads True --lstm_only", "--bounded_reads", "--lstm_only"),
     ("--memory count", "--memory", "recall", "'count'"),
     ("--plot picture.png", "--plot", "--test_seq_len"),
     ("--plot picture.png --test_seq_len 5 --lstm_only", "--plot", "--lstm_only"),

@@ -101,7 +101,55 @@ def test_medians_and_spread():
     assert "0.2 (0.1…0.3)" in pictures.report({"DNC": kind})
 
 
+def test_a_run_of_other_settings_is_done_anew(tmp_path, monkeypatch):
+    """As when a default has changed since."""
+    wanted, done = Run("addition", 1, TINY, 4), []
+
+    def call(arguments, out):
+        out.mkdir(parents=True, exist_ok=True)
+        if "scoring" in arguments[1]:
+            (out / "scores.json").write_text("[]")
+            return
+        settings = {**wanted.settings, "snapshot_interval": runs.INTERVAL}
+        (out / "dnc_addition_config.json").write_text(json.dumps(settings))
+        row = {"iteration": 1, "loss": 1, "elapsed_time": 1}
+        (out / "dnc_addition_log.json").write_text(json.dumps([row]))
+        done.append(wanted)
+
+    monkeypatch.setattr(runs, "call", call)
+    for times in (1, 1):
+        assert runs.do([wanted], tmp_path, 1).keys() == {wanted} and len(done) == times
+    path = tmp_path / wanted.name / "dnc_addition_config.json"
+    path.write_text(path.read_text().replace('"average": 0.999', '"average": 0.5'))
+    runs.do([wanted], tmp_path, 1)
+    assert len(done) == 2 and '"average": 0.999' in path.read_text()
+
+
+def test_the_shipped_models_do_what_they_are_shown_for(capsys):
+    """Trained on at most 12 digits and 6 rows."""
+    folder = command_line.ROOT / "asset" / "trained"
+    wanted = {"addition": (100, "Mean absolute error: 0.0"), "repeat": (100, "wrong bits: 0\n")}
+    for task, (length, score) in wanted.items():
+        given = ["--task", task, "--out", folder, "--test_seq_len", length, "--test_samples", 16]
+        status, out, err = run(capsys, *given)
+        assert (status, err) == (0, "") and score in out, task
+
+
 # The paper's literal rule
+
+
+def test_the_literal_rule_is_there_in_training_and_in_tests(tmp_path, monkeypatch, capsys):
+    used, right = [], literal.update_link
+    monkeypatch.setattr(
+        literal, "update_link", lambda *arguments: used.append(1) or right(*arguments)
+    )
+    monkeypatch.setattr(scoring, "TESTS", {"repeat": [(4, 3)]})
+    chosen = ["--task", "repeat", "--out", str(tmp_path)]
+    assert literal.main([*chosen, *TINY, "--iterations", "2"]) == 0
+    trained = len(used)
+    literal.main(["--score", str(tmp_path), *chosen])
+    assert 0 < trained < len(used)
+    assert json.loads((tmp_path / "scores.json").read_text())[0]["length"] == 4
 
 
 def link_of(rng, N=6, K=2):
@@ -175,5 +223,5 @@ def test_shipped_weights_are_tested_alike_and_not_trained_on(tmp_path, capsys):
     ]
     assert scores[1] == pytest.approx(scores[0], rel=0.01)
     status, _, err = run(capsys, *command_line.TINY, "--out", tmp_path / "small")
-    assert status == 1 and "holds weights alone" in err
+    assert status == 1 and "holds averaged weights, for tests" in err
     assert [file.name for file in (tmp_path / "small").iterdir()] == [name]

@@ -91,7 +91,7 @@ print(sorted(name for name in ("lib", "chainer_dnc") if name in sys.modules))
 def run(code, cwd, *options, **environment):
     """The standard output of a process of its own that must not fail."""
     done = subprocess.run(
-        [sys.executable, *options, "-c", code],
+        [sys.executable, *options, *(["-c", code] if code else [])],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
@@ -147,6 +147,26 @@ def test_a_lib_of_another_project_stays_what_it_is(tmp_path):
     (tmp_path / "lib" / "utils.py").write_text("mine = 2")
     code = "import chainer_dnc, lib, lib.utils; print(lib.mine, lib.utils.mine, chainer_dnc.DNC)"
     assert run(code, tmp_path) == "True 2 <class 'chainer_dnc.link.DNC'>"
+
+
+def test_a_failed_import_leaves_another_lib_alone(tmp_path):
+    (tmp_path / "chainer").mkdir()
+    (tmp_path / "chainer" / "__init__.py").write_text("raise ImportError('broken')")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "utils.py").write_text("mine = 2")
+    code = """
+try:
+    import chainer_dnc
+except ImportError as error:
+    import lib.utils
+    print(error, lib.utils.mine)
+"""
+    assert run(code, tmp_path) == "broken 2"
+
+
+@pytest.mark.parametrize("name", ["lib", "chainer_dnc"])
+def test_the_package_is_run_in_a_checkout(name):
+    assert "usage:" in run("", ROOT, "-m", name, "--help")
 
 
 def test_what_is_public():

@@ -165,7 +165,16 @@ def test_the_examples_of_the_readme(installed, tmp_path):
     examples = readme_examples()
     assert len(examples) >= 5
     (tmp_path / "examples.py").write_text("\n".join(examples))
+    # The trained models are in the repository alone.
+    shutil.copytree(ROOT / "asset" / "trained", tmp_path / "asset" / "trained")
     installed.run("-W", "error", tmp_path / "examples.py", cwd=tmp_path)
+
+
+def test_a_folder_of_its_name_is_not_in_the_way_of_chainer(installed, tmp_path):
+    """The parent of a clone, say: found first, as a namespace package, where that is editable."""
+    (tmp_path / "chainer_dnc").mkdir()
+    code = "import importlib.util; print(importlib.util.find_spec('chainer') is not None)"
+    assert installed.run("-c", code, cwd=tmp_path) == "True"
 
 
 def test_uninstalling_leaves_nothing(sources, tmp_path):

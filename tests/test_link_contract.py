@@ -794,6 +794,27 @@ def test_lengths_may_be_any_sequence_of_integers(lengths):
 
 
 @BOTH
+@pytest.mark.parametrize("junk", [np.nan, np.inf, -1e300])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_stands_after_the_end_never_matters(sizes, junk, recompute):
+    """Of outputs, states and all gradients, not a bit."""
+    lengths, found = [4, 0, 2], []
+    for padding in (0, junk):
+        model, xs = helpers.build(sizes), helpers.inputs(sizes, 3, 4)
+        xs[:, 1] = xs[2:, 2] = padding
+        model.cleargrads()
+        x = chainer.Variable(xs)
+        ys = model.unroll(x, lengths, recompute)
+        cotangents = helpers.random_cotangents(sizes, 3, 4)
+        helpers.weighted_sum(ys, model.get_state(), cotangents).backward()
+        results = {path: param.grad for path, param in model.namedparams()}
+        results.update(helpers.state_arrays(model.get_state()), ys=ys.array, xs=x.grad)
+        found.append({name: array.copy() for name, array in results.items()})
+    assert_equal(*found)
+    assert np.isfinite(found[1]["xs"]).all()
+
+
+@BOTH
 @pytest.mark.parametrize("field", reference.FIELDS)
 def test_a_state_of_another_shape(sizes, field):
     model = started(sizes, B=3)

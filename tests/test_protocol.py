@@ -145,6 +145,12 @@ def test_set_state_as_chainers_lstm_takes_it(sizes, by_name):
     assert c.grad.any() and h.grad.any()
 
 
+def test_a_state_and_c_exclude_each_other():
+    model = started()
+    with pytest.raises(TypeError, match="exclude"):
+        model.set_state(model.get_state(), c=model.c)
+
+
 # Rows of states
 
 
@@ -197,6 +203,17 @@ def test_arrays_have_rows_too(sizes):
     both = join_rows([take_rows(arrays, [0]), take_rows(arrays, slice(1, 3))])
     for got, want in zip(both, arrays):
         np.testing.assert_array_equal(np.asarray(got[0]), np.asarray(want[0]))
+
+
+@BOTH
+@pytest.mark.parametrize("wrap", [np.array, chainer.Variable])
+def test_states_of_arrays_and_of_variables_join(sizes, wrap):
+    other = chainer.Variable if wrap is np.array else np.array
+    states = [
+        helpers.library_state(sizes, helpers.random_state(sizes, 2), each) for each in (wrap, other)
+    ]
+    both = join_rows(states)
+    assert isinstance(both.memory, chainer.Variable) and both.memory.dtype == np.float64
 
 
 @BOTH
@@ -323,6 +340,22 @@ def test_a_weight_is_put_back_when_a_call_fails():
     with pytest.raises(ValueError, match="dnc_backend"), chainer.using_config("dnc_backend", "no"):
         model(helpers.inputs(SIZES, 3, 1)[0])
     assert model.read_out.W is raw
+
+
+def test_a_weight_is_put_back_when_another_hook_fails():
+    class Fails(chainer.LinkHook):
+        name = "Fails"
+
+        def forward_preprocess(self, args):
+            raise RuntimeError("no")
+
+    model = started()
+    raw = model.controller.lstm.upward.W
+    model.controller.lstm.upward.add_hook(link_hooks.SpectralNormalization())
+    model.read_out.add_hook(Fails())
+    with pytest.raises(RuntimeError, match="no"):
+        model(helpers.inputs(SIZES, 3, 1)[0])
+    assert model.controller.lstm.upward.W is raw
 
 
 def test_function_hooks_see_numbers():

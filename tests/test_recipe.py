@@ -221,7 +221,7 @@ def test_the_average_is_what_is_tested(tmp_path, capsys):
     averaged, last = score(), score("--average", 0)
     assert averaged != last
     entries = load(path)
-    entries["model//read_out/b" if "model//read_out/b" in entries else "model/read_out/b"] += 5
+    entries["model/read_out/b"] += 5
     np.savez(path, **entries)
     assert score() == averaged and score("--average", 0) != last
 
@@ -247,7 +247,7 @@ def test_paper_is_all_of_it_in_a_word():
 
 def test_the_lstm_alone_is_a_plain_one():
     settings = Settings.of({"lstm_only": True})
-    plain = {**BEFORE, "average": 0.999}
+    plain = {**BEFORE, "average": 0.999, "rate_peak": 3, "rate_fall": 12000}
     assert {name: getattr(settings, name) for name in BEFORE} == plain
     assert Settings.of({"lstm_only": True, "forget_bias": 0.0}).forget_bias == 0
 
@@ -277,6 +277,16 @@ def test_an_older_snapshot_goes_on_as_the_papers_model(tmp_path, capsys):
     assert "Changed" in texts[0] and "average" not in texts[0].split("Changed")[1]
     paths = [tmp_path / folder / "dnc_addition_iter_20.npz" for folder in ("old", "new")]
     assert_same_training(*paths, settings=False)
+
+
+def test_what_only_matters_at_the_start_stays(tmp_path, capsys):
+    train(capsys, tmp_path, "--iterations", 4)
+    given = ["--iterations", 8, "--memory", "recall", "--forget_bias", 3]
+    text = run(capsys, *TINY, *given, "--out", tmp_path)[1]
+    assert "--memory has no effect" in text and "--forget_bias has no effect" in text
+    assert "memory accumulate" not in text.split("Changed")[1]
+    config = json.loads(str(load(tmp_path / "dnc_addition_iter_8.npz")["config"]))
+    assert (config["memory"], config["forget_bias"]) == ("accumulate", -5)
 
 
 def test_an_average_may_be_begun_later(tmp_path, capsys):

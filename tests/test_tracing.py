@@ -55,6 +55,13 @@ def test_a_trace_makes_no_graph_and_goes_on_from_the_state():
     np.testing.assert_allclose(trace(model, xs[2:]).ys, whole[2:], rtol=1e-12)
 
 
+@pytest.mark.parametrize("T, B, word", [(0, 2, "step"), (3, 0, "sequence")])
+def test_there_must_be_something_to_trace(T, B, word):
+    model = helpers.build(Sizes(K=2))
+    with pytest.raises(ValueError, match=f"at least one {word}"):
+        trace(model, helpers.inputs(Sizes(), B, T))
+
+
 def test_the_rows_that_are_drawn():
     weights = np.zeros((3, 100))
     weights[0, 7] = weights[1, 2] = weights[2, 50] = 0.9

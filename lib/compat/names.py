@@ -38,8 +38,11 @@ class SecondName:
         top, _, inside = name.partition(".")
         if top != self.second:
             return None
+        package = sys.modules.get(self.first)
+        if package is None:  # its import has failed
+            return None
         if inside:
-            is_ours = sys.modules.get(top) is sys.modules[self.first]
+            is_ours = sys.modules.get(top) is package
         else:
             is_ours = is_this_package(find_by_others(self, name, path, target))
         first = self.first + name[len(top) :]
@@ -67,3 +70,7 @@ class SameModule:
     def exec_module(self, module):
         """Take back what the import system wrote into the module."""
         module.__spec__ = self._spec
+
+    def get_code(self, name):
+        """Its code, for ``python -m``."""
+        return self._spec.loader.get_code(self._spec.name)

@@ -47,20 +47,21 @@ class Helper:
             execute, context = spec.loader.exec_module, self.contexts[name]
 
             def exec_module(module):
-                with context():
-                    execute(module)
+                with context() if module.__name__ == name else contextlib.nullcontext():
+                    execute(module)  # by a loader that may serve other modules too
 
             spec.loader.exec_module = exec_module
         return spec
 
 
 def find_by_others(finder, name, path=None, target=None):
-    """The spec of a module as it would be found without this finder, or None."""
-    found = (
-        other.find_spec(name, path, target)
-        for other in list(sys.meta_path)
-        if other is not finder and hasattr(other, "find_spec")
-    )
+    """The spec of a module as the finders after this one find it, or None.
+
+    Those before it have been asked by then, and one of them may be asking.
+    """
+    finders = list(sys.meta_path)
+    after = finders[finders.index(finder) + 1 :] if finder in finders else finders
+    found = (f.find_spec(name, path, target) for f in after if hasattr(f, "find_spec"))
     return next((spec for spec in found if spec is not None), None)
 
 

@@ -17,14 +17,11 @@ def hooks_of(links):
         if link._n_local_link_hooks
         for hook in link.local_link_hooks.values()
     ]
-    for link, hook in hooked:
-        hook.forward_preprocess(
-            link_hook._ForwardPreprocessCallbackArgs(link, "forward", (None,), {})
-        )
-    try:
-        yield
-    finally:
-        for link, hook in reversed(hooked):
-            hook.forward_postprocess(
-                link_hook._ForwardPostprocessCallbackArgs(link, "forward", (None,), {}, None)
+    with contextlib.ExitStack() as undo:
+        for link, hook in hooked:
+            hook.forward_preprocess(
+                link_hook._ForwardPreprocessCallbackArgs(link, "forward", (None,), {})
             )
+            after = link_hook._ForwardPostprocessCallbackArgs(link, "forward", (None,), {}, None)
+            undo.callback(hook.forward_postprocess, after)
+        yield

@@ -7,6 +7,7 @@ from ..arrays import module_of
 from ..memory.sparse_linkage import SparseLink
 from ..state import take_rows
 from . import recompute as segments
+from .ragged import without_padding
 from .single_steps import OnceDifferentiable, TokenGradient
 
 
@@ -51,8 +52,9 @@ class Unroll(chainer.FunctionNode):
         self._order = descending(self._lengths, module_of(xs))
         active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
         keep_trace = chainer.config.enable_backprop
+        xs, state = self._sort(xs, state)
         ys, state, self._trace = self._steps.unroll(
-            self._parameters, self._options, *self._sort(xs, state), active, keep_trace
+            self._parameters, self._options, without_padding(xs, active), state, active, keep_trace
         )
         ys, state = self._unsort(ys, state)
         self._width = ys.shape[2]

@@ -84,6 +84,15 @@ def clear_inactive(ys, active):
         y[n:] = 0
 
 
+def without_padding(xs, active):
+    """Inputs (T, B, X) that are 0 where no sequence is, whatever stands there; NaN would spread."""
+    if all(n == xs.shape[1] for n in active):
+        return xs
+    xs = xs.copy()
+    clear_inactive(xs, active)
+    return xs
+
+
 def as_rows(steps):
     """Steps (T, B, D) as rows (T·B, D)."""
     T, B, width = steps.shape

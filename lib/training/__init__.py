@@ -7,9 +7,10 @@ from .fit import describe, misfit
 from .interrupt import Interrupt
 from .picture import draw
 from .session import Session, TrainingFailedError
-from .settings import Settings
+from .settings import STARTING, Settings
 
 __all__ = [
+    "STARTING",
     "Interrupt",
     "Session",
     "Settings",

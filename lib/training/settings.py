@@ -9,8 +9,10 @@ from . import values
 
 # What chooses the snapshot is not chosen by it.
 _CHOOSING = frozenset({"task", "lstm_only"})
-
-
+# What only matters at the start stays what it was.
+STARTING = frozenset({"seed", "memory", "input_scale", "forget_bias"})
+# What is no part of the model, and goes for an LSTM alone too.
+_TRAINING = frozenset({"average", "rate_peak", "rate_fall"})
 # Gates as wide open as those of recall write the items of a sort over one another.
 _FOR_TASK = {"addition": "accumulate", "repeat": "recall"}
 
@@ -135,8 +137,8 @@ class Settings:
     forget_bias: Optional[float] = _setting(
         None,
         "the recipe",
-        "bias with which the controller's forget gates start (default: -2 for recall, -5 for "
-        "accumulate); Chainer's is 1",
+        "bias with which the controller's forget gates start (default: -5 for accumulate, "
+        "else -2); Chainer's is 1",
         values.any_number,
         "F",
         before=1.0,
@@ -145,7 +147,7 @@ class Settings:
         None,
         "the recipe",
         "weight decay, times the learning rate, of what the controller sees of its own past "
-        "(default: 0 for recall, 300 for accumulate)",
+        "(default: 300 for accumulate, else 0)",
         values.bound,
         "P",
         before=0.0,
@@ -205,7 +207,7 @@ class Settings:
         if given.get("paper"):
             given = {**BEFORE, **given}
         elif given.get("lstm_only"):  # there is no memory to keep the past in its place
-            plain = {name: value for name, value in BEFORE.items() if name != "average"}
+            plain = {name: value for name, value in BEFORE.items() if name not in _TRAINING}
         return cls(**{**plain, **given}, given=frozenset(given))._decided()
 
     def _decided(self):
@@ -220,9 +222,9 @@ class Settings:
     def over(self, saved):
         """These settings with what was not given taken from a snapshot's configuration.
 
-        A training that goes on has the random state of its snapshot, so its seed too stays.
+        What a training that goes on has started with stays, its random state too.
         """
-        mine = self.given if self.test_seq_len else self.given - {"seed"}
+        mine = self.given if self.test_seq_len else self.given - STARTING
         return self._with(saved, without=mine | _CHOOSING)
 
     def of_snapshot(self, saved):

@@ -32,6 +32,8 @@ def load_shims():
     if package is None or not package.submodule_search_locations:
         return None
     path = os.path.join(list(package.submodule_search_locations)[0], "compat", "shims.py")
+    if not os.path.isfile(path):  # another folder of that name is in the way
+        return None
     spec = util.spec_from_file_location("_chainer_dnc_shims", path)
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -39,12 +41,15 @@ def load_shims():
 
 
 class LibLast:
-    """Finds ``lib`` where nothing else does: chainer_dnc, which then answers to that name."""
+    """Finds ``lib`` where nothing else does: chainer_dnc, which then answers to that name.
+
+    It is imported to be asked, and Chainer with it, also by tools that only look for a ``lib``.
+    """
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        """Import chainer_dnc, and ask it."""
-        if name != "lib" or "chainer_dnc" in sys.modules:
+        """Import chainer_dnc, and ask it, unless it is it that asks."""
+        if name != "lib" or any(getattr(f, "second", None) == "lib" for f in sys.meta_path):
             return None
         from importlib import util
 
