@@ -42,7 +42,7 @@ test: $(FOR_TEST)
 demo: $(FOR_TEST)
 	@for test in "addition 1000 24" "repeat 200 24" "priority_sort 12 12"; do \
 		set -- $$test; \
-		echo "$$1, trained on at most 12 rows:"; \
+		echo "$$1, trained at lengths up to 12, tested at $$2:"; \
 		$(BIN) dnc.py --out asset/trained --task $$1 --test_seq_len $$2 | tail -n 3; \
 		$(BIN) dnc.py --out asset/trained --task $$1 --test_seq_len $$3 --test_samples 1 \
 			--plot result/demo_$$1.png | tail -n 1; \
