@@ -21,6 +21,7 @@ ROOMS = (
     "start",
     "adam",
     "checks",
+    "kept_state",
     "link",
     "tracing",
     "baseline",
