@@ -9,7 +9,7 @@ from benchmarks import machine
 
 from . import pictures
 from .parts import PARTS
-from .runs import do
+from .runs import do, results
 
 
 def main():
@@ -23,9 +23,11 @@ def main():
             for run in runs
             if args.label in (label, None) and args.task in (run.task, None)
         ]
-        done = do(wanted, args.folder, args.workers)
+        if not args.report:
+            do(wanted, args.folder, args.workers)
         if args.label or args.task:
             continue
+        done = results(wanted, args.folder)
         found = {
             label: [done[run] for run in runs if run in done] for label, runs in labels.items()
         }
@@ -41,6 +43,7 @@ def parse():
     parser.add_argument("--workers", type=int, default=2, help="at once (default: 2)")
     parser.add_argument("--label", help="only this kind of run, without a report")
     parser.add_argument("--task", help="only the runs on this task, without a report")
+    parser.add_argument("--report", action="store_true", help="train nothing: report what is there")
     parser.add_argument(
         "--folder", type=Path, default=Path("result/experiments"), help="of the runs"
     )

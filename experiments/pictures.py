@@ -61,10 +61,13 @@ def draw(part, found, folder):
         ]
         figure = Figure(figsize=(0.6 + 4 * len(tasks), 3.5), layout="constrained")
         FigureCanvasAgg(figure)
+        drawn = {}
         for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks):
             panels(axes, found, task)
+            drawn.update(zip(*axes.get_legend_handles_labels()[::-1]))
+        named = {label: drawn[label] for label in found if label in drawn}
         figure.legend(
-            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8
+            named.values(), named, loc="outside lower center", ncols=4, fontsize=8, frameon=False
         )
         paths.append(folder / f"{part}{name}.png")
         figure.savefig(paths[-1], dpi=110)

@@ -49,9 +49,6 @@ def do(runs, folder, workers):
         runs: a list of :class:`Run`.
         folder: a pathlib.Path, of all runs' folders.
         workers: how many at once.
-
-    Returns:
-        Dictionary of what :func:`result` gives, by run.
     """
     left = [run for run in dict.fromkeys(runs) if not is_done(run, folder)]
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(left), unit="run") as bar:
@@ -59,6 +56,10 @@ def do(runs, folder, workers):
             bar.update()
             if problem:
                 tqdm.write(f"{run.name}: {problem}")
+
+
+def results(runs, folder):
+    """What :func:`result` gives of the runs that are there, by run."""
     return {run: result(run, folder) for run in runs if is_done(run, folder)}
 
 
@@ -110,6 +111,6 @@ def result(run, folder):
         "iterations": run.iterations,
         "arguments": " ".join([*run.program[1:], *map(str, run.arguments)]),
         "seconds": round(rows[-1]["elapsed_time"], 1),
-        "losses": [[row["iteration"], round(row["loss"], 5)] for row in rows],
+        "losses": [[row["iteration"], float(f"{row['loss']:.3g}")] for row in rows],
         "scores": json.loads((out / "scores.json").read_text()),
     }

@@ -48,6 +48,8 @@ def test_a_part_is_run_once_and_drawn(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(runs, "call", never)
     assert program.main() == 0
+    monkeypatch.setattr("sys.argv", [*map(str, command), "--report", "--seeds", "2"])
+    assert program.main() == 0  # without the runs that are not there
 
 
 def short(call):
@@ -66,7 +68,8 @@ def short(call):
 
 def test_a_run_that_fails_is_said(tmp_path, capsys):
     wrong = Run("addition", 1, ("--hps", "nonsense"), 4)
-    assert runs.do([wrong], tmp_path, 1) == {}
+    runs.do([wrong], tmp_path, 1)
+    assert runs.results([wrong], tmp_path) == {}
     assert "argument --hps" in "".join(capsys.readouterr())
 
 
@@ -118,7 +121,8 @@ def test_a_run_of_other_settings_is_done_anew(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runs, "call", call)
     for times in (1, 1):
-        assert runs.do([wanted], tmp_path, 1).keys() == {wanted} and len(done) == times
+        runs.do([wanted], tmp_path, 1)
+        assert runs.results([wanted], tmp_path).keys() == {wanted} and len(done) == times
     path = tmp_path / wanted.name / "dnc_addition_config.json"
     path.write_text(path.read_text().replace('"average": 0.999', '"average": 0.5'))
     runs.do([wanted], tmp_path, 1)
