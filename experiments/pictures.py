@@ -7,7 +7,17 @@ TASKS = {
     "repeat": ("share of wrong bits", "error"),
     "priority_sort": ("share of wrong bits", "error"),
 }
-COLOURS = ("#1a56a8", "#e08214", "#888888", "#1b7837", "#7b3294", "#c51b7d", "#8c510a", "#35978f")
+COLOURS = (
+    "#1a56a8",
+    "#e08214",
+    "#888888",
+    "#1b7837",
+    "#7b3294",
+    "#c51b7d",
+    "#8c510a",
+    "#35978f",
+    "#000000",
+)
 
 
 def by_length(runs, task, measure):
