@@ -27,7 +27,9 @@ TESTS = {
 def main(folder, *arguments):
     """Test all lengths and write the scores."""
     settings = training.parse(training.build_parser(list(dnc.tasks.TASKS)), list(arguments))
-    tests = [t for t in TESTS[settings.task] if len(t) == 2 or not settings.lstm_only]
+    # A dense link over so many locations takes as long as all else together.
+    larger = not settings.lstm_only and settings.hps[-1] > 0
+    tests = [test for test in TESTS[settings.task] if len(test) == 2 or larger]
     with training.one_blas_thread():
         scores = [score(arguments, settings, *test) for test in tests]
     (Path(folder) / "scores.json").write_text(json.dumps(scores))
