@@ -225,13 +225,10 @@ class Settings:
         What a training that goes on has started with stays, its random state too.
         """
         mine = self.given if self.test_seq_len else self.given - STARTING
-        return self._with(saved, without=mine | _CHOOSING)
+        return self.of_snapshot(saved, without=mine | _CHOOSING)
 
-    def of_snapshot(self, saved):
-        """The settings that a snapshot's configuration tells of."""
-        return self._with(saved)
-
-    def _with(self, saved, without=()):
+    def of_snapshot(self, saved, without=()):
+        """The settings that a snapshot's configuration tells of, for those named the present."""
         saved = {**BEFORE, **saved}
         names = [name for name in self.saved if name in saved and name not in without]
         # JSON has made lists of tuples.
