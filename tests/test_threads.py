@@ -1,0 +1,162 @@
+"""Parts of a batch handed out to threads: each is done once, whatever fails."""
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+threads = pytest.importorskip("lib.kernels.threads", reason="needs Numba")
+
+
+@pytest.fixture(autouse=True)
+def four(monkeypatch):
+    """Four parts, and threads of the test's own."""
+    monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 4)
+    threads.pool.cache_clear()
+    yield
+    threads.pool().shutdown()
+    threads.pool.cache_clear()
+
+
+class Kernel:
+    """Notes which parts it was called for; the last argument is what the kernel works on."""
+
+    def __init__(self, pause=0.0):
+        self.parts, self._pause = [], pause
+
+    def __call__(self, begin, end, *arguments):
+        time.sleep(self._pause)
+        self.parts.append((begin, end))
+
+    def share(self, B=4):
+        array = np.zeros(1000)
+        threads.share_batch(self, B, 1024, array)
+        return weakref.ref(array)
+
+
+def room_for(monkeypatch, count, error=RuntimeError):
+    """Let so many more threads start."""
+    start, left = threading.Thread.start, [None] * count
+
+    def limited(thread):
+        if not left:
+            raise error("can't start new thread")
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+@pytest.mark.parametrize("room", [0, 1, 2, 3])
+def test_each_part_is_done_once_where_threads_cannot_start(room, error, monkeypatch):
+    room_for(monkeypatch, room, error)
+    for B in (4, 5, 31):
+        kernel = Kernel()
+        kernel.share(B)
+        assert sorted(kernel.parts) == [(B * p // 4, B * (p + 1) // 4) for p in range(4)]
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_nothing_stays_queued_where_threads_cannot_start(room, monkeypatch):
+    room_for(monkeypatch, room)
+    arrays = [Kernel().share() for _ in range(20)]
+    gc.collect()
+    assert not any(array() is not None for array in arrays)
+    assert threads.pool()._work_queue.qsize() == 0
+
+
+def test_they_start_once_there_is_room_again(monkeypatch):
+    with monkeypatch.context() as patch:
+        room_for(patch, 0)
+        Kernel().share()
+    before = threading.active_count()
+    Kernel(pause=0.05).share()
+    assert threading.active_count() > before
+
+
+def test_a_pool_that_others_keep_busy_is_not_waited_for():
+    blocked = threading.Event()
+    for _ in range(3):
+        threads.pool().submit(blocked.wait)
+    kernel = Kernel()
+    kernel.share()
+    assert len(kernel.parts) == 4
+    blocked.set()
+
+
+def test_a_pool_given_up_by_one_thread_still_serves_another(monkeypatch):
+    """Its queue is emptied while someone else has parts there."""
+    threads.pool().submit(time.sleep, 0.2)
+    kernel = Kernel(pause=0.1)
+    other = threading.Thread(target=kernel.share)
+    other.start()
+    room_for(monkeypatch, 0)
+    for _ in range(10):
+        Kernel().share()
+        time.sleep(0.02)
+    other.join()
+    assert sorted(kernel.parts) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_what_a_thread_raises_is_raised():
+    def kernel(begin, end):
+        time.sleep(0.05)
+        if begin:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        threads.share_batch(kernel, 4, 1024)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("room, some", [(600, True), (300, True), (100, False)])  # MiB
+def test_under_a_real_limit_the_numbers_are_the_same(room, some):
+    code = f"""
+    import resource, threading
+    import numpy as np
+    import chainer.functions as F
+    from lib import DNC
+    from lib.kernels import threads
+
+    def gradient(model):
+        model.reset_state()
+        model.cleargrads()
+        F.sum(model.unroll(np.ones((3, 9, 3), "f"))).backward()
+        return [param.grad.copy() for param in model.params()]
+
+    model = DNC(3, 2, 1024, 4, 1, 4)
+    threads.config.NUMBA_NUM_THREADS = 1
+    want = gradient(model)
+    threads.config.NUMBA_NUM_THREADS = 4
+    pages = int(open("/proc/self/statm").read().split()[0])
+    threading.stack_size(256 << 20)
+    right, counts = threads.hand_out, []
+
+    def counted(work, times):
+        others = right(work, times)
+        counts.append(len(others))
+        return others
+
+    threads.hand_out = counted
+    limit = pages * resource.getpagesize() + ({room} << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, -1))
+    assert all((a == b).all() for a, b in zip(gradient(model), want))
+    print(max(counts))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # else each thread asks for one of its own
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (int(done.stdout) > 0) == some
