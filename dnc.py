@@ -6,12 +6,12 @@ import sys
 from typing import NamedTuple
 
 if __package__:  # installed, as a module of chainer_dnc
-    from . import DNC, compat, initialize, tasks, trace, training
+    from . import DNC, compat, files, initialize, tasks, trace, training
     from .baseline import LSTMBaseline
     from .start import start_controller
 else:
     import tasks
-    from lib import DNC, compat, initialize, trace, training
+    from lib import DNC, compat, files, initialize, trace, training
     from lib.baseline import LSTMBaseline
     from lib.start import start_controller
 
@@ -250,7 +250,7 @@ def open_folder(settings):
     try:
         os.makedirs(settings.out, exist_ok=True)
         path = os.path.join(settings.out, f"{settings.name}_config.json")
-        training.snapshots.write_json(path, settings.saved)
+        files.write_json(path, settings.saved)
     except OSError as error:
         raise WrongArgumentError(f"argument --out: {error}") from error
 

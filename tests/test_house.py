@@ -14,6 +14,7 @@ from command_line import ROOT
 ROOMS = (
     "compat",
     "arrays",
+    "files",
     "state",
     "memory",
     "kernels",

@@ -1,8 +1,7 @@
-"""How the loops of this package are compiled: by Numba, once, kept on disk.
+"""How the loops of this package are compiled: by Numba, once, kept on disk (``kept.py``).
 
-Numba takes what it kept as long as the file of the compiled function is unchanged, whatever became
-of what it calls, and of this file. So a ``kernel`` calls functions of its own file alone, and
-whoever changes an option here must touch the other files.
+What was kept is taken as long as this file and that of the compiled function are unchanged,
+whatever became of what it calls. So a ``kernel`` calls functions of its own file alone.
 
 The same numbers come out on every run, bit by bit, as resumed training needs. LLVM guards a
 vectorised loop that stores with a look at how far its arrays lie apart, and takes another loop
@@ -13,17 +12,24 @@ used of mathematical functions: in code that was kept, expm1 was another than in
 
 from numba import njit
 
+from .kept import KeptFunction, Unkept
+
 OPTIONS = {"error_model": "numpy", "nogil": True}
+SUMMING = {"fastmath": {"reassoc", "contract"}}
+# Sets in the order of their names: that of their elements differs from run to run.
+ALSO = str([OPTIONS, sorted(SUMMING["fastmath"])])
 
 
 def kernel(function):
     """Compile what Python calls, and keep it on disk where there is a place for it."""
+    compiled = njit(**OPTIONS)(function)
     try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no folder that could be written
-        return njit(**OPTIONS)(function)
+        compiled._cache = KeptFunction(function, ALSO)
+    except (RuntimeError, OSError):
+        compiled._cache = Unkept()
+    return compiled
 
 
 inlined = njit(**OPTIONS)
 # Sums in any order, so that they vectorise; NaN and infinity stay what they are.
-summing = njit(fastmath={"reassoc", "contract"}, **OPTIONS)
+summing = njit(**OPTIONS, **SUMMING)

@@ -4,7 +4,6 @@ A snapshot holds the entries `model/…`, `optimizer/…` and `trainer/…` as C
 `config` (JSON) and `entries` (JSON: the names of all others, so that a missing one is noticed).
 """
 
-import contextlib
 import json
 import os
 import re
@@ -13,47 +12,11 @@ import warnings
 import numpy as np
 from chainer.serializers import DictionarySerializer, NpzDeserializer
 
+from ..files import write_atomically
+
 
 class DamagedSnapshotError(Exception):
     """A file that is not a whole snapshot."""
-
-
-def write_atomically(path, write):
-    """Write a file so that a crash at any moment leaves either the old one whole or the new one.
-
-    Args:
-        path: where the file will be.
-        write: called with a binary file to write to.
-    """
-    # Within the same folder, as only a move inside one file system is atomic.
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(os.path.dirname(path) or ".")
-
-
-def _sync_folder(folder):
-    """Have the new name itself on the disk; only POSIX systems open folders."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_json(path, value):
-    """Write a JSON file, atomically."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def save(path, parts, config):

@@ -1,0 +1,159 @@
+"""What was compiled and kept on disk: no file there, nor the lack of one, ends a program."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import zipfile
+
+import numpy as np
+import pytest
+from command_line import ROOT
+
+kept = pytest.importorskip("lib.kernels.kept", reason="needs Numba")
+
+SMALL = """
+    import sys
+    import numpy as np
+    from lib.kernels import adam_pass, compiled
+    x = np.ones(3, "f")
+    adam_pass.approach(x, np.zeros(3, "f"), np.float32(0.25))
+    print(x)
+"""
+COMPILING = "Compiling the CPU kernels"
+ONCE = f"{COMPILING}, once; they are kept in "
+
+
+def run(folder, code=SMALL, path=ROOT):
+    """Run Python with that cache; standard error, after the numbers were seen to be right."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, "[0.75 0.75 0.75]\n"), done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A folder with what one kernel compiles to."""
+    folder = tmp_path_factory.mktemp("kept")
+    assert run(folder).startswith(ONCE + str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(compiled, tmp_path):
+    """The same for a test to damage."""
+    return shutil.copytree(compiled, tmp_path / "kept")
+
+
+def file_in(folder):
+    (file,) = folder.rglob("*.kept")
+    return file
+
+
+def flip(at):
+    def damage(file):
+        data = bytearray(file.read_bytes())
+        data[int(at * (len(data) - 1))] ^= 0x10
+        file.write_bytes(data)
+
+    return damage
+
+
+def become_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+DAMAGE = {
+    "empty": lambda file: file.write_bytes(b""),
+    "cut in its digest": lambda file: file.write_bytes(file.read_bytes()[:10]),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "longer": lambda file: file.write_bytes(file.read_bytes() + b"x"),
+    "garbage": lambda file: file.write_bytes(np.random.default_rng(0).bytes(5000)),
+    **{f"a bit at {at}": flip(at) for at in (0, 0.01, 0.3, 0.5, 0.77, 1)},
+    "gone": lambda file: file.unlink(),
+}
+
+
+def test_it_is_compiled_once(folder):
+    assert run(folder) == ""
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_file_is_compiled_anew_and_mended(damage, folder):
+    damage(file_in(folder))
+    errors = run(folder)
+    assert errors.startswith(ONCE) and errors.count("\n") == 1
+    assert run(folder) == ""
+
+
+def test_where_a_folder_stands_in_its_place(folder):
+    become_folder(file_in(folder))
+    for _ in range(2):
+        errors = run(folder).splitlines()
+        assert len(errors) == 2 and errors[0].startswith(ONCE)
+        assert "could not be kept" in errors[1] and "approach" in errors[1]
+
+
+def test_what_does_not_unpickle_is_compiled_anew(folder, monkeypatch):
+    """Written whole by a Numba of another build, say."""
+    monkeypatch.setattr(kept.pickle, "loads", lambda code: 1 / 0)
+    function = kept.KeptFunction(test_it_is_compiled_once)
+    monkeypatch.setattr(kept.FunctionCache, "load_overload", lambda *args: kept.pickle.loads(b""))
+    assert function.load_overload(None, None) is None
+
+
+@pytest.mark.parametrize("failing", ["os.fsync", "os.replace"])
+def test_a_disk_that_is_full(failing, folder):
+    file_in(folder).unlink()
+    code = f"""
+    import errno, os
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    {failing} = fail
+    """
+    errors = run(folder, textwrap.dedent(code) + textwrap.dedent(SMALL)).splitlines()
+    assert len(errors) == 2 and "could not be kept" in errors[1]
+    assert "No space left" in errors[1] and "approach" in errors[1]
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_change_of_the_source_counts_and_its_time_does_not(tmp_path):
+    copy = shutil.copytree(
+        ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    source = copy / "kernels" / "adam_pass.py"
+    assert run(tmp_path, path=tmp_path).startswith(ONCE)
+    os.utime(source, (1e9, 1e9))
+    assert run(tmp_path, path=tmp_path) == ""
+    os.utime(source)
+    assert run(tmp_path, path=tmp_path) == ""
+    source.write_text(source.read_text() + "\n# changed\n")
+    assert run(tmp_path, path=tmp_path).startswith(ONCE)
+
+
+def test_from_an_archive(tmp_path):
+    archive = tmp_path / "packages.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in (ROOT / "lib").rglob("*.py"):
+            packed.write(file, file.relative_to(ROOT))
+    home = 'import os; os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = os.getcwd()\n'
+    for first in (True, False):
+        errors = run(tmp_path, home + textwrap.dedent(SMALL), path=archive)
+        assert errors.count("\n") == first and (COMPILING in errors) == first
+
+
+def test_where_nobody_reads_what_is_said(folder):
+    file_in(folder).unlink()
+    for closed in ("sys.stderr = None", "sys.stderr.close()", "os.close(2)"):
+        code = f"import os, sys; {closed}\n" + textwrap.dedent(SMALL)
+        assert run(folder, code) == ""
