@@ -4,6 +4,7 @@ import chainer
 import numpy as np
 from chainer.optimizers import adam
 
+from .arrays import underflowing
 from .kernels.backends import use_compiled
 
 
@@ -19,7 +20,7 @@ class AdamRule(adam.AdamRule):
         hp = self.hyperparam
         arrays = (param.data, param.grad, self.state["m"], self.state["v"])
         if hp.amsgrad or hp.adabound or not all(map(fits(param.dtype), arrays)):
-            return super().update_core_cpu(param)
+            return underflowing(super().update_core_cpu)(param)
         from .kernels.adam_pass import update
 
         self._check_eps(param.dtype.type)

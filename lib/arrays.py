@@ -1,5 +1,7 @@
 """Arrays: which library one belongs to, and where their memory comes from."""
 
+from functools import wraps
+
 import numpy as np
 from chainer.backends import cuda
 
@@ -7,6 +9,20 @@ from chainer.backends import cuda
 def module_of(array):
     """NumPy or CuPy: ``chainer.backend.get_array_module`` without its cost on a hot path."""
     return np if type(array) is np.ndarray else cuda.get_array_module(array)
+
+
+def underflowing(method):
+    """Let numbers underflow to zero in it: the tails of a weighting do, and are no error.
+
+    ``numpy.seterr(all="raise")`` would have it one, in NumPy code alone.
+    """
+
+    @wraps(method)
+    def quiet(*arguments):
+        with np.errstate(under="ignore"):
+            return method(*arguments)
+
+    return quiet
 
 
 def keep_freed_memory():

@@ -3,7 +3,7 @@
 import chainer
 import numpy as np
 
-from ..arrays import module_of
+from ..arrays import module_of, underflowing
 from ..memory.sparse_linkage import SparseLink
 from ..state import take_rows
 from . import recompute as segments
@@ -41,6 +41,7 @@ class Unroll(chainer.FunctionNode):
         self._lengths = lengths
         self.columns = columns
 
+    @underflowing
     def forward(self, inputs):
         """Run the sequence, on arrays; see :func:`.sequence.unroll`."""
         xs, state = inputs[0], self._state_of(inputs)
@@ -65,6 +66,7 @@ class Unroll(chainer.FunctionNode):
             state = state._replace(link=state.link.values)
         return (ys if inputs[0].ndim == 3 else ys[0], *state)
 
+    @underflowing
     def backward(self, indexes, grad_outputs):
         """Gradients of the inputs named; absent gradients of outputs are zero."""
         xs = self._trace.xs

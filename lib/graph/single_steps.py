@@ -8,6 +8,7 @@ what each step has to say of theirs, and where Chainer adds up gradients, these 
 import chainer
 import numpy as np
 
+from ..arrays import underflowing
 from . import sequence
 
 
@@ -19,6 +20,7 @@ class Token(chainer.FunctionNode):
         self.retain_inputs(range(len(inputs)))
         return (np.zeros(1, inputs[0].dtype),)
 
+    @underflowing
     def backward(self, indexes, grad_outputs):
         """The products of what the steps have left."""
         gradients = sequence.parameter_gradients(grad_outputs[0].array.records)
