@@ -7,6 +7,7 @@ import chainer
 import numpy as np
 from chainer.backends import cuda
 from chainer.utils import size_of_shape
+from numpy.ma import MaskedArray
 
 from . import compat
 from .memory.sparse_linkage import SparseLink
@@ -72,7 +73,7 @@ def configured_dtype():
 def data_of(name, value):
     """The data of an array or Variable; else TypeError."""
     data = value.array if isinstance(value, chainer.Variable) else value
-    unfit = isinstance(data, (np.matrix, np.ma.MaskedArray))
+    unfit = isinstance(data, (np.matrix, MaskedArray))
     if unfit or not isinstance(data, (np.ndarray, cuda.ndarray)):
         raise TypeError(
             f"{name} must be a NumPy or CuPy array or a Variable of one, not {type(data).__name__}"

@@ -1,5 +1,6 @@
 """The compiled loops against the plain functions, which share no code with them."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from helpers import Sizes
 
-from lib import DNC
+from lib import DNC, Adam
 from lib.kernels import backends
 from lib.memory import content, interface
 from lib.memory.sparse_linkage import SparseLink
@@ -241,7 +242,7 @@ def test_threads_that_outlive_the_program():
     done = run_python(
         """
         import threading, time
-        from lib import DNC
+        from lib import DNC, Adam
         import numpy as np
         model = DNC(3, 2, 1024, 4, 1, 4)
         model.unroll(np.ones((1, 1, 3), "f"))
@@ -314,28 +315,12 @@ def test_importing_lib_does_not_import_numba():
 
 
 @needs_numba
-def test_compilation_is_said_once_and_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    code = """
-        import numpy as np
-        from lib.kernels.adam_pass import update
-        from lib import kernels
-        from lib.kernels import backends
-        backends.compiled()
-    """
-    first = run_python(code)
-    assert first.returncode == 0, first.stderr
-    assert first.stderr.count("Compiling the CPU kernels, once") == 1
-    assert str(tmp_path) in first.stderr
-
-
-@needs_numba
 def test_a_forked_process_computes_on():
     """Threads do not survive a fork; the pool must not wait for them."""
     done = run_python(
         """
         import os, sys
-        from lib import DNC
+        from lib import DNC, Adam
         import numpy as np
         model = DNC(3, 2, 1024, 4, 1, 4)
         xs = np.ones((1, 4, 3), "f")
@@ -367,6 +352,56 @@ def test_models_in_threads_of_the_users():
     assert len(found) == 4 and all((ys == want).all() for ys in found)
 
 
+@needs_numba
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_during_the_first_call_of_another_thread():
+    """The locks of an import, or of the compiler, are copied; the thread that holds them is not."""
+    done = run_python(
+        """
+        import os, signal, sys, threading, time
+        from lib import DNC, Adam
+        import numpy as np
+        model, xs = DNC(3, 2, 16, 4, 1, 4), np.ones((2, 4, 3), "f")
+        other = threading.Thread(target=model.copy().unroll, args=[xs])
+        other.start()
+        children = []
+        while other.is_alive():
+            child = os.fork()
+            if child == 0:
+                signal.alarm(100)
+                os._exit(0 if np.isfinite(model.unroll(xs).array).all() else 1)
+            children.append(child)
+            time.sleep(0.02)
+        states = [os.waitpid(child, 0)[1] for child in children]
+        print(states, file=sys.stderr)
+        assert len(states) > 1 and not any(states)
+        """
+    )
+    assert done.returncode == 0 and "Exception" not in done.stderr, done.stderr
+
+
+# Under other rules
+
+
+@pytest.mark.parametrize("choice", ["numpy", pytest.param("numba", marks=needs_numba)])
+@pytest.mark.parametrize("K", [0, 3])
+@pytest.mark.parametrize("scale", [1, 30])
+def test_underflow_is_no_error_where_a_user_has_it_raised(choice, K, scale):
+    """The tails of weightings, and the squares of what is left of a gradient, are below all."""
+    model = DNC(3, 2, 16, 4, 2, 8, K=K, cell_clip=1.0, bounded_reads=True)
+    for param in model.params():
+        param.array *= scale
+    optimizer = Adam().setup(model)
+    xs = np.random.default_rng(0).normal(size=(20, 6, 3, 3)).astype("f")
+    with chainer.using_config("dnc_backend", choice), np.errstate(all="raise"):
+        for x in xs:
+            model.reset_state()
+            ys = [*model.unroll(x, lengths=[6, 3, 1]), model(x[0])]
+            model.cleargrads()
+            sum(map(F.sum, ys)).backward()
+            optimizer.update()
+
+
 # Cost
 
 
@@ -376,7 +411,7 @@ def test_a_sparse_link_never_becomes_dense(choice):
     done = run_python(
         f"""
         import resource
-        from lib import DNC
+        from lib import DNC, Adam
         import chainer
         import chainer.functions as F
         import numpy as np

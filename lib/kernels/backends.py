@@ -6,6 +6,9 @@ where Numba is installed; ``"numpy"`` is the plain array code, which CuPy always
 
 import importlib
 import importlib.util
+import os
+import sys
+import threading
 import warnings
 from functools import cache
 from typing import Any, NamedTuple
@@ -63,30 +66,69 @@ def use_compiled():
     return choice != "numpy" and problem is None
 
 
+_importing = threading.RLock()
+_held = []  # locks, while this process is forked
+
+
+def _wait_for_imports():
+    """Let no fork happen while another thread imports or compiles.
+
+    The child would wait for it for ever: locks are copied, and the thread that holds them is not.
+    """
+    _importing.acquire()
+    _held.append(_importing)
+    compiler = sys.modules.get("numba.core.compiler_lock")
+    if compiler is not None:
+        compiler.global_compiler_lock.acquire()
+        _held.append(compiler.global_compiler_lock)
+
+
+def _go_on():
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    # This module has such a hook too. Were it first imported while a fork waits here, Python would
+    # release a lock after the fork that was not taken before.
+    importlib.import_module("concurrent.futures.thread")
+    os.register_at_fork(before=_wait_for_imports, after_in_parent=_go_on, after_in_child=_go_on)
+
+
 @cache
 def numba_problem():
     """Why Numba cannot be used, or None. Found out when first asked: its import takes a while."""
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed"
     try:
-        numba = importlib.import_module("numba")
-        if tuple(map(int, numba.__version__.split(".")[:2])) < OLDEST_NUMBA:
-            problem = f"Numba {numba.__version__} leaks memory in these loops, 0.61 is needed"
-        else:
-            importlib.import_module(".memory_step", __package__)
-            return None
-    except ImportError as error:  # one that does not go with this NumPy, say
-        problem = f"Numba cannot be imported: {error}"
-    warnings.warn(f"{problem}. The slower NumPy code is used.", RuntimeWarning, stacklevel=2)
+        with _importing:
+            problem = _import_numba()
+    # One that does not go with this NumPy, or with its own LLVM, fails with whatever it likes.
+    except (Exception, SystemExit) as error:
+        problem = f"Numba cannot be imported: {type(error).__name__}: {error}"
+    if problem is not None:
+        text = " ".join(f"{problem}. The slower NumPy code is used.".split())
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
     return problem
+
+
+def _import_numba():
+    """Import it and all that is compiled by it; why it is not used all the same, or None."""
+    numba = importlib.import_module("numba")
+    if tuple(map(int, numba.__version__.split(".")[:2])) < OLDEST_NUMBA:
+        return f"Numba {numba.__version__} leaks memory in these loops, 0.61 is needed"
+    if numba.config.DISABLE_JIT:
+        return "Numba is told not to compile, by NUMBA_DISABLE_JIT"
+    for module in ("memory_step", "lstm_cell", "adam_pass"):
+        importlib.import_module(f".{module}", __package__)
+    return None
 
 
 @cache
 def compiled():
     """The backend of compiled loops."""
-    from . import announce, lstm_cell, memory_step
+    from . import lstm_cell, memory_step
 
-    announce()
     return Backend(
         "numba",
         lstm_cell.cell,

@@ -1,11 +1,25 @@
 """A picture of one sequence: what went in and came out, and what the memory did meanwhile."""
 
+import importlib
+
 import numpy as np
 
 _MODES = ("backward", "content", "forward")
 _COLOURS = ("#7b3294", "#e08214", "#1b7837")
 # More locations than these are drawn all, in their own order.
 _FEW = 64
+
+
+def of_matplotlib(module, name):
+    """What a module of Matplotlib has by that name; ImportError, whatever that fails with.
+
+    One that was built for another NumPy raises errors of half a dozen kinds.
+    """
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ImportError(f"Matplotlib cannot be used: {text}") from error
 
 
 def draw(path, x, target, seen, title):
@@ -19,19 +33,18 @@ def draw(path, x, target, seen, title):
         title: above the picture.
 
     Raises:
-        ImportError: Matplotlib is not installed.
+        ImportError: Matplotlib is not installed, or does not work.
         OSError: the file cannot be written.
         ValueError: Matplotlib knows no such kind of picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    canvas = of_matplotlib("matplotlib.backends.backend_agg", "FigureCanvasAgg")
     T, R = len(x), seen.read_weights.shape[2]
     rows, names = locations(seen.write_weights[:, 0])
     heights = [x.shape[1], target.shape[1], target.shape[1], 12, *[12] * R, 12, 6, *[3] * R]
     tall = 0.9 + 0.095 * sum(heights)  # inches
-    figure = Figure(figsize=(min(max(7, 2.2 + T * 0.16), 14), tall))
-    FigureCanvasAgg(figure)
+    size = (min(max(7, 2.2 + T * 0.16), 14), tall)
+    figure = of_matplotlib("matplotlib.figure", "Figure")(figsize=size)
+    canvas(figure)
     edges = {"top": 1 - 0.4 / tall, "bottom": 0.5 / tall, "hspace": 0.28}
     axes = figure.subplots(
         len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights, **edges}

@@ -10,8 +10,9 @@ from chainer.backends import cuda
 from chainer.training import extensions
 from tqdm import tqdm
 
+from ..files import write_json
 from .loop import every
-from .snapshots import write_json
+from .picture import of_matplotlib
 
 # Rows of the table to one sample and to one drawing of the loss curve.
 _ROWS = 10
@@ -78,7 +79,35 @@ class _LogFile(training.Extension):
 
 
 class _Plot(extensions.PlotReport):
-    """Chainer's plot of the loss, with all of its state in the snapshot."""
+    """Chainer's plot of the loss, with all of its state in the snapshot.
+
+    Where it cannot be drawn this is said once, and training goes on.
+    """
+
+    def __init__(self, filename, interval):
+        of_matplotlib("matplotlib", "use")("Agg")  # to files, also where there is no display
+        super().__init__(["loss"], trigger=every(interval), filename=filename, marker=None)
+        self._problem = None
+
+    def __call__(self, trainer):
+        if isinstance(self._problem, ImportError):
+            return
+        try:
+            close = of_matplotlib("matplotlib.pyplot", "close")
+        except ImportError as error:
+            self._give_up(error)
+            return
+        try:
+            super().__call__(trainer)
+        except OSError as error:  # the disk is full, say, and may have room the next time
+            close("all")
+            self._init_summary()
+            self._give_up(error)
+
+    def _give_up(self, problem):
+        if self._problem is None:
+            _tell_without_curve(problem)
+        self._problem = problem
 
     def serialize(self, serializer):
         try:
@@ -116,7 +145,11 @@ class Reports:
         if sys.stderr.isatty():
             trainer.extend(_ProgressBar(iterations), trigger=every(1))
         if importlib.util.find_spec("matplotlib"):
-            trainer.extend(_plot(f"{name}_loss.png", interval), "PlotReport", every(1))
+            try:
+                curve = _Plot(f"{name}_loss.png", _ROWS * interval)
+                trainer.extend(curve, "PlotReport", every(1))
+            except ImportError as error:
+                _tell_without_curve(error)
 
     def _row_is_due(self, trainer):
         return self._finishing or trainer.updater.iteration % self._interval == 0
@@ -148,8 +181,5 @@ def _drop_epoch(row):
     del row["epoch"]
 
 
-def _plot(filename, interval):
-    import matplotlib
-
-    matplotlib.use("Agg")  # draws to files, also where there is no display
-    return _Plot(["loss"], trigger=every(_ROWS * interval), filename=filename, marker=None)
+def _tell_without_curve(problem):
+    tqdm.write(f"There is no loss curve: {problem}", file=sys.stderr)
