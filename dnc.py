@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Train a Differentiable Neural Computer on a toy task, or test a trained one."""
 
+import contextlib
 import os
 import sys
 from typing import NamedTuple
@@ -17,6 +18,7 @@ else:
 
 # isort: split
 
+import chainer
 import numpy as np
 
 COMMAND = "chainer-dnc" if __package__ else "python dnc.py"
@@ -42,23 +44,38 @@ class Run(NamedTuple):
 
 def main(argv=None):
     """Run the program; the exit status."""
-    parser = training.build_parser(list(tasks.TASKS), COMMAND)
-    settings = training.parse(parser, argv)
     try:
-        check(settings)
-        with training.one_blas_thread():
-            return test(settings) if settings.test_seq_len else train(settings)
-    except WrongArgumentError as error:
-        parser.error(str(error))
-    except (FailedError, training.TrainingFailedError, MemoryError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 1
+        with training.sturdy_outputs():
+            return run(argv)
     except BrokenPipeError:
         # What is still to be printed goes nowhere, in place of a message when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
         return 130
+
+
+def run(argv):
+    """Do what the command line says; the exit status."""
+    parser = training.build_parser(list(tasks.TASKS), COMMAND)
+    settings = training.parse(parser, argv)
+    try:
+        check(settings)
+        with training.one_blas_thread(), single_precision():
+            return test(settings) if settings.test_seq_len else train(settings)
+    except WrongArgumentError as error:
+        parser.error(str(error))
+    except (FailedError, training.TrainingFailedError, MemoryError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 1
+
+
+def single_precision():
+    """A context in which all is float32, whatever ``CHAINER_DTYPE`` says of Chainer's programs."""
+    if chainer.config.dtype != np.float32:
+        asked = os.environ.get("CHAINER_DTYPE", chainer.config.dtype)
+        print(f"This program computes in float32: CHAINER_DTYPE {asked} is not used.", flush=True)
+    return chainer.using_config("dtype", np.float32)
 
 
 def check(settings):
@@ -70,6 +87,7 @@ def check(settings):
         for name in ("past_decay", "memory", "bounded_reads"):
             if settings.lstm_only and name in settings.given and not settings.paper:
                 raise ValueError(f"argument --{name}: is for a DNC, and not for --lstm_only")
+        training.check_room(settings, task)
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):
             raise ValueError("argument --plot: goes with --test_seq_len, and not with --lstm_only")
     except ValueError as error:
@@ -106,9 +124,6 @@ def build_model(settings, X, Y):
         model = LSTMBaseline(X, Y, H, gpu=settings.gpu, cell_clip=clip)
         start_controller(model.lstm, X, **controller)
         return model
-    numbers = N * max(W, R, K if 0 < K < N else N) * settings.batch_size
-    if numbers >= 2**60:
-        raise ValueError(f"no machine holds a state of {numbers} numbers")
     options = {"cell_clip": clip, "bounded_reads": settings.bounded_reads}
     model = DNC(X, Y, N, W, R, H, K=K, gpu=settings.gpu, **options)
     initialize(model, None if settings.memory == "plain" else settings.memory, **controller)
@@ -122,6 +137,7 @@ def restore(settings, prepare):
     """
 
     def use(snapshot):
+        check_config(snapshot)
         check_fit(settings, snapshot)
         resumed = settings.over(snapshot.config)
         check(resumed)
@@ -135,7 +151,21 @@ def restore(settings, prepare):
     def warn(line):
         print(line, file=sys.stderr)
 
-    return training.snapshots.use_newest(settings.out, settings.name, use, warn)
+    try:
+        return training.snapshots.use_newest(settings.out, settings.name, use, warn)
+    except OSError as error:
+        raise FailedError(f"a snapshot cannot be read, and nothing was changed: {error}") from error
+
+
+def check_config(snapshot):
+    """DamagedSnapshotError where the configuration of a snapshot is none, or not its own."""
+    try:
+        snapshot.config = training.of_config(snapshot.config)
+        before = training.Settings.of({}).of_snapshot(snapshot.config)
+        shapes = training.weight_shapes(training.describe(before, task_of(before)))
+    except ValueError as error:
+        raise training.snapshots.DamagedSnapshotError(f"its configuration: {error}") from error
+    snapshot.check_shapes(shapes)
 
 
 def check_fit(settings, snapshot):
@@ -196,21 +226,35 @@ def tested(run):
 
 def train(settings):
     """Train, from the newest whole snapshot on where there is one."""
-    with training.Interrupt() as interrupt:
+    with training.Interrupt() as interrupt, training.RunLock(settings.out, settings.name) as lock:
+        interrupt.at_once = True
+        try:
+            with contextlib.suppress(OSError):  # of a folder that is not there, or is only read
+                lock.acquire()
+            return go_on(settings, lock, interrupt)
+        except training.Stopped:
+            found = training.snapshots.find_snapshots(settings.out, settings.name)
+            return conclude(False, found[0] if found else None, interrupt)
+        except training.InUseError as error:
+            raise FailedError(f"{settings.out} is in use, {settings.name} by {error}") from error
 
-        def prepare(run):
-            session = start_session(run, interrupt)
-            return (run, session), session.parts
 
-        run, session = restore(settings, prepare) or prepare(build(settings))[0]
-        announce(run)
-        if session.finished:
-            done, of = session.iteration, run.settings.iterations
-            print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")
-            return 0
-        open_folder(run.settings)
-        path = session.run(run.snapshot and run.snapshot.path)
-        return conclude(session, path, interrupt)
+def go_on(settings, lock, interrupt):
+    """Train on, from the start or a snapshot; the exit status."""
+
+    def prepare(run):
+        session = start_session(run, interrupt)
+        return (run, session), session.parts
+
+    run, session = restore(settings, prepare) or prepare(build(settings))[0]
+    announce(run)
+    if session.finished:
+        done, of = session.iteration, run.settings.iterations
+        print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")
+        return 0
+    open_folder(run.settings, lock)
+    path = session.run(run.snapshot and run.snapshot.path)
+    return conclude(session.finished, path, interrupt)
 
 
 def start_session(run, interrupt):
@@ -245,19 +289,20 @@ def announce(run):
     print(flush=True)
 
 
-def open_folder(settings):
-    """Make the folder and write the configuration there."""
+def open_folder(settings, lock):
+    """Make the folder, if nobody else is training there, and write the configuration."""
     try:
         os.makedirs(settings.out, exist_ok=True)
+        lock.acquire()
         path = os.path.join(settings.out, f"{settings.name}_config.json")
         files.write_json(path, settings.saved)
     except OSError as error:
         raise WrongArgumentError(f"argument --out: {error}") from error
 
 
-def conclude(session, path, interrupt):
+def conclude(finished, path, interrupt):
     """Say where the run stands; the exit status."""
-    if session.finished:
+    if finished:
         print(f"Done: {path}")
         return 0
     if path is None:

@@ -1,6 +1,8 @@
-"""Whether the weights of a snapshot fit the model that is asked for."""
+"""Whether a model fits: the weights of a snapshot in it, and it in this machine."""
 
-from .tables import side_by_side
+import os
+
+from .tables import as_text, side_by_side
 
 # What the shapes of a model's weights depend on, among what `describe` gives.
 _FIXED = ("model", "W", "R", "H", "input width", "output width")
@@ -35,3 +37,41 @@ def misfit(saved, asked):
     if all(saved[name] == asked[name] for name in _FIXED):
         return None
     return side_by_side(saved, asked, ("snapshot", "asked for"), _FIXED)
+
+
+def weight_shapes(description):
+    """The shapes that bound all others of a model's weights, by the end of their names.
+
+    Args:
+        description: what `describe` gives.
+    """
+    X, Y, H = (description[name] for name in ("input width", "output width", "H"))
+    if description["model"] == "lstm":
+        return {"upward/W": (4 * H, X), "lateral/W": (4 * H, H), "linear/W": (Y, H)}
+    seen = description["R"] * description["W"]
+    return {"upward/W": (4 * H, X + seen), "lateral/W": (4 * H, H), "read_out/W": (Y, seen)}
+
+
+def check_room(settings, task):
+    """ValueError where this machine has less memory than the least that a run takes on the CPU."""
+    N, W, R, H, K = (0, 0, 0, settings.hps[3], 0) if settings.lstm_only else settings.hps
+    X, Y = task.input_width, task.output_width
+    steps = settings.test_seq_len or settings.max_seq_len
+    state = N * max(W, R, K if 0 < K < N else N) + steps * (X + Y)
+    weights = 4 * H * (X + R * W + H)
+    needed, there = 4 * (state * settings.batch_size + weights), _memory()
+    if needed > there and settings.gpu < 0:
+        longest = "test_seq_len" if settings.test_seq_len else "max_seq_len"
+        raise ValueError(
+            f"hps {as_text(settings.hps)}, batch_size {settings.batch_size} and {longest} {steps}: "
+            f"at least {needed / 2**30:,.0f} GiB of memory are needed, of which this machine has "
+            f"{there / 2**30:,.0f}"
+        )
+
+
+def _memory():
+    """Bytes of memory of this machine; as many as there could be where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**62

@@ -1,23 +1,41 @@
-"""Ctrl-C and SIGTERM as a request to stop at the next good moment."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request to stop at the next good moment."""
 
 import signal
+import threading
+
+
+class Stopped(KeyboardInterrupt):
+    """The request came while there was nothing to be saved."""
 
 
 class Interrupt:
     """A context that turns the first Ctrl-C or SIGTERM into a request; the second one kills.
 
+    SIGHUP is a request too, and never kills: it comes twice when a terminal closes, or together
+    with a SIGTERM. What was ignored when the program started (``nohup``, a shell's background)
+    stays ignored.
+
     Attributes:
         signum: number of the signal that came, or None.
+        at_once: whether a request raises :class:`Stopped` where it comes, as it may as long as
+            nothing has been done that would be lost.
     """
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self):
         self.signum = None
+        self.at_once = False
         self._before = {}
 
     def __enter__(self):
-        self._before = {signum: signal.signal(signum, self._note) for signum in self._SIGNALS}
+        kinds = ("SIGINT", "SIGTERM", "SIGHUP")
+        # Only the main thread may set handlers.
+        if threading.current_thread() is threading.main_thread():
+            signums = [getattr(signal, kind) for kind in kinds if hasattr(signal, kind)]
+            present = {signum: signal.getsignal(signum) for signum in signums}
+            # None is a handler that was not set from Python.
+            self._before = {s: h for s, h in present.items() if h not in (signal.SIG_IGN, None)}
+        for signum in self._before:
+            signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *exc_info):
@@ -26,10 +44,14 @@ class Interrupt:
 
     def _note(self, signum, frame):
         self.signum = signum
-        for each in self._SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        if signum in (signal.SIGINT, signal.SIGTERM):
+            for each in self._before.keys() & {signal.SIGINT, signal.SIGTERM}:
+                signal.signal(each, signal.SIG_DFL)
+        if self.at_once:
+            self.at_once = False
+            raise Stopped
 
     @property
     def exit_status(self):
-        """The status a shell gives a process that this signal ended: 130 or 143."""
+        """The status a shell gives a process that this signal ended: 130, 143 or 129."""
         return 128 + self.signum

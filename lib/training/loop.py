@@ -118,8 +118,12 @@ def every(interval):
 
 def make_trainer(updater, iterations, interrupt, out):
     """A Chainer Trainer that stops at `iterations` updates in all, or at an Interrupt's signal."""
+    first = None  # iteration of this process, known once a snapshot is loaded
 
     def stop(trainer):
+        nonlocal first
+        first = trainer.updater.iteration if first is None else first
+        interrupt.at_once = trainer.updater.iteration == first
         return interrupt.signum is not None or trainer.updater.iteration >= iterations
 
     return training.Trainer(updater, stop, out)
@@ -166,5 +170,5 @@ class Saver:
 def run(trainer):
     """Run the training loop; DivergedError is for the caller to tell."""
     # What overflows shows in the loss.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         trainer.run(show_loop_exception_msg=False)

@@ -1,5 +1,7 @@
 """One training run from its start, or from a snapshot, to its end or to an interruption."""
 
+import contextlib
+
 from . import loop
 from .average import WeightAverage
 from .decay import PastDecay
@@ -76,6 +78,7 @@ class Session:
             TrainingFailedError: the loss or a weight is not finite, memory ran out, or a file
                 could not be written. The last snapshot is as it was.
             BrokenPipeError: nobody reads what is printed; a snapshot was saved.
+            Stopped: the interrupt came before the first iteration was done.
         """
         self._saver.path = resumed_from
         self._trainer.extend(self._saver)
@@ -89,6 +92,11 @@ class Session:
                 self._saver(self._trainer)
             raise
         except (loop.DivergedError, MemoryError, OSError) as error:
+            if isinstance(
+                error, OSError
+            ):  # all is well but for a file, and not the snapshot's maybe
+                with contextlib.suppress(Exception):
+                    self._saver(self._trainer)
             raise TrainingFailedError(self._failure(error)) from error
         return self._saver.path
 

@@ -1,11 +1,13 @@
 """The settings of a run: their names, defaults and help, and which of them a snapshot keeps."""
 
 import random
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, field, fields, replace
 from typing import Optional
 
 from ..start import STARTS
 from . import values
+from .tables import as_text
 
 # What chooses the snapshot is not chosen by it.
 _CHOOSING = frozenset({"task", "lstm_only"})
@@ -228,13 +230,15 @@ class Settings:
         return self.of_snapshot(saved, without=mine | _CHOOSING)
 
     def of_snapshot(self, saved, without=()):
-        """The settings that a snapshot's configuration tells of, for those named the present."""
+        """The settings that a snapshot's configuration tells of, for those named the present.
+
+        Args:
+            saved: what :func:`of_config` makes of the configuration.
+            without: names for which it has no say.
+        """
         saved = {**BEFORE, **saved}
         names = [name for name in self.saved if name in saved and name not in without]
-        # JSON has made lists of tuples.
-        return replace(
-            self, **{n: tuple(v) if isinstance(v := saved[n], list) else v for n in names}
-        )
+        return replace(self, **{name: saved[name] for name in names})
 
     @property
     def saved(self):
@@ -252,6 +256,28 @@ class Settings:
         return f"{self.kind}_{self.task}"
 
 
+def of_config(saved):
+    """A snapshot's configuration with each value as the command line would have made it.
+
+    Raises:
+        ValueError: one is none that the command line would take; names it.
+    """
+    return {name: _checked(name, value) for name, value in saved.items() if name in _BY_NAME}
+
+
+def _checked(name, value):
+    setting = _BY_NAME[name]
+    if setting.default is False or name == "task":  # a switch, or a choice
+        if type(value) is type(setting.default):
+            return value
+        raise ValueError(f"{name} is {value!r}")
+    try:
+        return setting.metadata["parse"](as_text(value))  # JSON has made lists of tuples
+    except ArgumentTypeError as error:
+        raise ValueError(f"{name} {error}") from error
+
+
 SETTINGS = [setting for setting in fields(Settings) if setting.metadata]
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
 # The paper's model: also that of snapshots older than these settings.
 BEFORE = {s.name: s.metadata["before"] for s in SETTINGS if s.metadata["before"] is not None}

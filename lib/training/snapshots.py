@@ -7,16 +7,18 @@ A snapshot holds the entries `model/…`, `optimizer/…` and `trainer/…` as C
 import json
 import os
 import re
+import stat
 import warnings
 
 import numpy as np
 from chainer.serializers import DictionarySerializer, NpzDeserializer
 
 from ..files import write_atomically
+from . import npz
 
 
 class DamagedSnapshotError(Exception):
-    """A file that is not a whole snapshot."""
+    """A file that was read, and is not a whole snapshot."""
 
 
 def save(path, parts, config):
@@ -51,23 +53,43 @@ class Snapshot:
     """
 
     def __init__(self, path):
-        """Read the whole file, and with it all checksums; DamagedSnapshotError if that fails."""
+        """Read the whole file, and with it all checksums.
+
+        Raises:
+            OSError: it cannot be read, which says nothing of what it holds.
+            DamagedSnapshotError: it was read, and is not whole.
+        """
         self.path = path
+        content = _read(path)
         # What NumPy and zipfile raise on damaged files is of a dozen kinds, and not documented.
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
-                self._arrays = {name: npz[name] for name in npz.files}
+            self._arrays = npz.read(content)
             entries = set(json.loads(str(self._arrays.pop("entries"))))
             self.config = dict(json.loads(str(self._arrays["config"])))
         except Exception as error:
             raise DamagedSnapshotError(_reason(error)) from error
-        missing = sorted(entries - set(self._arrays))
-        if missing:
-            raise DamagedSnapshotError(f"entries are missing: {', '.join(missing)}")
+        for what, names in (
+            ("missing", entries - set(self._arrays)),
+            ("there and not in its list", set(self._arrays) - entries),
+        ):
+            if names:
+                raise DamagedSnapshotError(f"entries are {what}: {', '.join(sorted(names))}")
 
     def holds(self, part):
         """Whether a part was saved, by the name of its entries."""
         return any(name.startswith(f"{part}/") for name in self._arrays)
+
+    def check_shapes(self, shapes):
+        """DamagedSnapshotError where a weight has another shape than its configuration says.
+
+        Args:
+            shapes: by how a name ends.
+        """
+        for name, array in self._arrays.items():
+            for end, shape in shapes.items():
+                if name.startswith(("model/", "average/")) and name.endswith(f"/{end}"):
+                    if array.shape != shape:
+                        raise DamagedSnapshotError(f"{name} has shape {array.shape}, not {shape}")
 
     def load(self, parts):
         """Bring objects into the saved state; they are of no use after a DamagedSnapshotError.
@@ -80,8 +102,16 @@ class Snapshot:
                 warnings.simplefilter("error")  # some of Chainer's objects only warn
                 for name, part in parts.items():
                     part.serialize(NpzDeserializer(self._arrays, f"{name}/"))
-        except (KeyError, TypeError, ValueError, Warning) as error:
+        except Exception as error:
             raise DamagedSnapshotError(_reason(error)) from error
+
+
+def _read(path):
+    """The bytes of a file; OSError, or DamagedSnapshotError where it is no file at all."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise DamagedSnapshotError("it is not a file")
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _reason(error):
@@ -113,6 +143,9 @@ def use_newest(folder, name, use, report):
 
     Returns:
         None if no snapshot is whole.
+
+    Raises:
+        OSError: one cannot be read, and might be whole.
     """
     for path in find_snapshots(folder, name):
         try:

@@ -84,9 +84,19 @@ def sizes(text):
         ) from None
 
 
+def _absolute(path):
+    """The path from the root; ArgumentTypeError where it is relative to a folder that is gone."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise argparse.ArgumentTypeError(
+            f"must be an absolute path, as the working directory has been removed, got {path!r}"
+        ) from None
+
+
 def folder(text):
     """A folder, or the path of a new one; nothing is made here."""
-    there = os.path.abspath(text)
+    there = _absolute(text)
     while not os.path.lexists(there):
         there = os.path.dirname(there)
     if not text or not os.path.isdir(there):
