@@ -104,6 +104,8 @@ class SequenceUpdater(training.Updater):
         self.iteration = serializer("iteration", self.iteration)
         state = serializer("random_state", json.dumps(self._rng.bit_generator.state))
         if isinstance(serializer, chainer.Deserializer):
+            if self.iteration < 1:
+                raise ValueError(f"iteration is {self.iteration}")
             self._rng.bit_generator.state = json.loads(state)
 
 

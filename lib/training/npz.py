@@ -54,7 +54,7 @@ def _array(archive, entry):
         if dtype.hasobject:
             raise ValueError(f"{entry.filename} holds Python objects")
         announced, there = math.prod(shape) * dtype.itemsize, entry.file_size - stream.tell()
-        if announced != there:
+        if announced != there or (dtype.itemsize == 0 and shape):
             raise ValueError(f"{entry.filename} announces {announced:,} bytes and has {there:,}")
         order = "F" if fortran_order else "C"
         return np.ndarray(shape, dtype, stream.read(), order=order).copy(order)

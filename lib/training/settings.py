@@ -272,6 +272,8 @@ def _checked(name, value):
             return value
         raise ValueError(f"{name} is {value!r}")
     try:
+        if isinstance(value, list) and not isinstance(setting.default, tuple):
+            raise ArgumentTypeError(f"is {value!r}")
         return setting.metadata["parse"](as_text(value))  # JSON has made lists of tuples
     except ArgumentTypeError as error:
         raise ValueError(f"{name} {error}") from error
