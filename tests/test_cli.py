@@ -153,6 +153,7 @@ def test_the_defaults():
         "memory": "task",
         "paper": False,
         "plot": "",
+        "distributed": False,
     }
 
 

@@ -3,34 +3,36 @@
 from . import evaluation, snapshots, tables
 from .arguments import build_parser, parse
 from .blas import one_blas_thread
-from .fit import check_room, describe, misfit, weight_shapes
+from .fit import MisfitError, check_config, check_fit, check_room
 from .interrupt import Interrupt, Stopped
 from .lock import InUseError, RunLock
 from .outputs import sturdy_outputs
 from .picture import draw
 from .session import Session, TrainingFailedError
-from .settings import STARTING, Settings, of_config
+from .settings import STARTING, Settings
+from .team import Team, gather
 
 __all__ = [
     "STARTING",
     "InUseError",
     "Interrupt",
+    "MisfitError",
     "RunLock",
     "Session",
     "Settings",
     "Stopped",
+    "Team",
     "TrainingFailedError",
     "build_parser",
+    "check_config",
+    "check_fit",
     "check_room",
-    "describe",
     "draw",
     "evaluation",
-    "misfit",
-    "of_config",
+    "gather",
     "one_blas_thread",
     "parse",
     "snapshots",
     "sturdy_outputs",
     "tables",
-    "weight_shapes",
 ]

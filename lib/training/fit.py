@@ -2,6 +2,8 @@
 
 import os
 
+from . import snapshots
+from .settings import Settings, of_config
 from .tables import as_text, side_by_side
 
 # What the shapes of a model's weights depend on, among what `describe` gives.
@@ -25,6 +27,38 @@ def describe(settings, task):
         "output width": task.output_width,
         **{name: getattr(settings, name) for name in ("task", "max_seq_len", "max_seq_wid")},
     }
+
+
+def check_config(snapshot, task_of):
+    """DamagedSnapshotError where the configuration of a snapshot is none, or not its own.
+
+    Args:
+        snapshot: its ``config`` becomes what `settings.of_config` makes of it.
+        task_of: gives the task of settings, or ValueError.
+    """
+    try:
+        snapshot.processes = int(snapshot.config.get("processes", 1))
+        snapshot.config = of_config(snapshot.config)
+        before = Settings.of({}).of_snapshot(snapshot.config)
+        shapes = weight_shapes(describe(before, task_of(before)))
+    except ValueError as error:
+        raise snapshots.DamagedSnapshotError(f"its configuration: {error}") from error
+    snapshot.check_shapes(shapes)
+
+
+class MisfitError(Exception):
+    """The weights of a snapshot have no place in the model that is asked for; says where not."""
+
+
+def check_fit(settings, snapshot, task_of):
+    """MisfitError where the weights of a snapshot do not fit the model that settings ask for."""
+    both = (settings.of_snapshot(snapshot.config), settings.over(snapshot.config))
+    table = misfit(*(describe(each, task_of(each)) for each in both))
+    if table:
+        raise MisfitError(
+            f"the weights of {snapshot.path} do not fit the model that is asked for:\n{table}\n"
+            "Leave out what does not fit, or give another --out."
+        )
 
 
 def misfit(saved, asked):

@@ -10,6 +10,7 @@ from chainer.training import extensions
 
 from ..adam import Adam
 from . import snapshots
+from .team import Team
 
 
 class DivergedError(RuntimeError):
@@ -47,6 +48,7 @@ class SequenceUpdater(training.Updater):
         sample: called with rng, returns xs (T, B, X), targets (T, B, Y) and lengths (B,).
         rng: numpy.random.Generator; its state is part of a snapshot.
         average: an `average.WeightAverage` of the model, or None.
+        team: a `team.Team`, whose processes take a share of each batch.
         rate: called with the number of an iteration, from 1 on, returns its learning rate; None:
             that of the optimizer.
 
@@ -58,7 +60,7 @@ class SequenceUpdater(training.Updater):
     epoch = 0  # the data never end
     epoch_detail = 0.0
 
-    def __init__(self, optimizer, sample, rng, average=None, rate=None):
+    def __init__(self, optimizer, sample, rng, average=None, rate=None, team=None):
         self.iteration = 0
         self.batch = None
         self._optimizer = optimizer
@@ -66,6 +68,7 @@ class SequenceUpdater(training.Updater):
         self._rng = rng
         self._average = average
         self._rate = rate
+        self._team = team or Team()
 
     def get_optimizer(self, name):
         """The one optimiser, called "main"."""
@@ -81,15 +84,19 @@ class SequenceUpdater(training.Updater):
     def update(self):
         """Run one iteration; DivergedError if its loss is not finite, weights as they were."""
         model = self._optimizer.target
-        xs, targets, lengths = self._sample(self._rng)
+        xs, targets, lengths = self._team.share(self._sample(self._rng))
         send = model.device.send
         model.reset_state()
         outputs = model.unroll(send(xs), lengths)
         loss, outputs.grad = squared_error(outputs.array, send(targets))
+        loss = self._team.mean(loss)
         if not math.isfinite(loss):
-            raise DivergedError(f"the loss is {loss} at iteration {self.iteration + 1}")
+            error = DivergedError(f"the loss is {loss} at iteration {self.iteration + 1}")
+            error.everywhere = True
+            raise error
         model.cleargrads()
         outputs.backward()
+        self._team.mean_gradients(model)
         if self._rate:
             self._optimizer.alpha = self._rate(self.iteration + 1)
         self._optimizer.update()
@@ -118,14 +125,16 @@ def every(interval):
     return lambda trainer: trainer.updater.iteration % interval == 0
 
 
-def make_trainer(updater, iterations, interrupt, out):
+def make_trainer(updater, iterations, interrupt, out, team=None):
     """A Chainer Trainer that stops at `iterations` updates in all, or at an Interrupt's signal."""
+    team = team or Team()
     first = None  # iteration of this process, known once a snapshot is loaded
 
     def stop(trainer):
         nonlocal first
         first = trainer.updater.iteration if first is None else first
-        interrupt.at_once = trainer.updater.iteration == first
+        interrupt.at_once = trainer.updater.iteration == first and team.size == 1
+        interrupt.signum = team.any(interrupt.signum) or interrupt.signum
         return interrupt.signum is not None or trainer.updater.iteration >= iterations
 
     return training.Trainer(updater, stop, out)

@@ -12,12 +12,13 @@ class TrainingFailedError(Exception):
     """Training cannot go on; says why and which snapshot is the last good one."""
 
 
-def rate_of(settings):
+def rate_of(settings, processes=1):
     """The learning rate as a function of the iteration, from 1 on."""
+    batch_size = settings.batch_size * processes
     peak, fall = settings.lr * settings.rate_peak, settings.rate_fall
     if not fall:
         return lambda iteration: peak
-    return lambda iteration: peak * min(1, fall / (iteration * settings.batch_size)) ** 2
+    return lambda iteration: peak * min(1, fall / (iteration * batch_size)) ** 2
 
 
 class Session:
@@ -30,29 +31,36 @@ class Session:
         settings: of the run, :class:`.settings.Settings`; what they save is in its snapshots.
         show: text of a sample, see `reports.Reports`.
         interrupt: an `interrupt.Interrupt`.
+        team: a `team.Team`; its first process alone reports and saves.
 
     Attributes:
         parts: what a snapshot holds, by name; to be loaded before `run`.
     """
 
-    def __init__(self, model, sample, rng, settings, show, interrupt):
+    def __init__(self, model, sample, rng, settings, show, interrupt, team):
         optimizer = loop.make_optimizer(model, settings.lr)
         if settings.past_decay:
             optimizer.add_hook(PastDecay(model.controller.lstm, model.X, settings.past_decay))
         average = WeightAverage(model, settings.average) if settings.average else None
-        self._iterations = settings.iterations
-        self._updater = loop.SequenceUpdater(optimizer, sample, rng, average, rate_of(settings))
+        self._iterations, self._leads = settings.iterations, team.leads
+        self._updater = loop.SequenceUpdater(
+            optimizer, sample, rng, average, rate_of(settings, team.size), team
+        )
         self._trainer = loop.make_trainer(
-            self._updater, settings.iterations, interrupt, settings.out
+            self._updater, settings.iterations, interrupt, settings.out, team
         )
-        self._reports = Reports(
-            self._trainer, settings.iterations, settings.log_interval, settings.name, show
-        )
+        if self._leads:
+            self._reports = Reports(
+                self._trainer, settings.iterations, settings.log_interval, settings.name, show
+            )
         self.parts = {"model": model, "optimizer": optimizer, "trainer": self._trainer}
         if average:
             self.parts["average"] = average
+        config = settings.saved
+        if team.size > 1:
+            config["processes"] = team.size
         self._saver = loop.Saver(
-            settings.out, settings.name, self.parts, settings.saved, settings.snapshot_interval
+            settings.out, settings.name, self.parts, config, settings.snapshot_interval
         )
 
     @property
@@ -81,12 +89,11 @@ class Session:
             Stopped: the interrupt came before the first iteration was done.
         """
         self._saver.path = resumed_from
-        self._trainer.extend(self._saver)
+        if self._leads:
+            self._trainer.extend(self._saver)
         try:
             loop.run(self._trainer)
-            if self.iteration > 0:  # before, Adam has no state to save
-                self._saver(self._trainer)
-            self._reports.finish(self._trainer, self.finished)
+            self._finish()
         except BrokenPipeError:  # nobody reads the output any more
             if self.iteration > 0:
                 self._saver(self._trainer)
@@ -97,8 +104,16 @@ class Session:
             ):  # all is well but for a file, and not the snapshot's maybe
                 with contextlib.suppress(Exception):
                     self._saver(self._trainer)
-            raise TrainingFailedError(self._failure(error)) from error
+            failed = TrainingFailedError(self._failure(error))
+            failed.everywhere = getattr(error, "everywhere", False)
+            raise failed from error
         return self._saver.path
+
+    def _finish(self):
+        if self._leads:
+            if self.iteration > 0:  # before, Adam has no state to save
+                self._saver(self._trainer)
+            self._reports.finish(self._trainer, self.finished)
 
     def _failure(self, error):
         kept = f"the last good snapshot is {self._saver.path}" if self._saver.path else (

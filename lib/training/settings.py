@@ -160,6 +160,12 @@ class Settings:
         "none of the above: the paper's model, and its last weights",
         saved=False,
     )
+    distributed: bool = _setting(
+        False,
+        "training",
+        "one of several processes that mpiexec has started, each with a batch of its own",
+        saved=False,
+    )
     seed: Optional[int] = _setting(
         None,
         "training",

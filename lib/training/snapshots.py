@@ -50,6 +50,7 @@ class Snapshot:
     Attributes:
         path: of the file.
         config: what was saved as such.
+        processes: how many have trained it.
     """
 
     def __init__(self, path):
@@ -59,7 +60,7 @@ class Snapshot:
             OSError: it cannot be read, which says nothing of what it holds.
             DamagedSnapshotError: it was read, and is not whole.
         """
-        self.path = path
+        self.path, self.processes = path, 1
         content = _read(path)
         # What NumPy and zipfile raise on damaged files is of a dozen kinds, and not documented.
         try:
