@@ -134,7 +134,7 @@ def lengths(values, T, B):
     if values is None:
         return np.full(B, T)
     allowed = f"lengths must be {B} integers in 0…{T}, one for each sequence"
-    values = cuda.to_cpu(values) if isinstance(values, cuda.ndarray) else np.asarray(values)
+    values = as_index(values, allowed)
     if values.size > 0 and values.dtype.kind not in "iu":
         raise TypeError(f"{allowed}, not of dtype {values.dtype}")
     if values.shape != (B,):
@@ -142,6 +142,26 @@ def lengths(values, T, B):
     if ((values < 0) | (values > T)).any():
         raise ValueError(f"{allowed}, not {values.tolist()}")
     return values.astype(int)
+
+
+def as_index(values, allowed):
+    """What may be a list of integers as a NumPy array; ``allowed`` says what they must be.
+
+    A Boolean among integers would become 0 or 1, and what a mask hides would show.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{allowed}, not a MaskedArray")
+    if isinstance(values, (list, tuple)) and any(map(is_boolean, values)):
+        raise TypeError(f"{allowed}, not {values!r}")
+    try:
+        return cuda.to_cpu(values) if isinstance(values, cuda.ndarray) else np.asarray(values)
+    except ValueError:  # lists of unequal lengths
+        raise ValueError(f"{allowed}, not {values!r}") from None
+
+
+def is_boolean(value):
+    """Whether this is True or False, of Python or NumPy."""
+    return isinstance(value, bool) or getattr(value, "dtype", None) is np.dtype(bool)
 
 
 def state(values, model):

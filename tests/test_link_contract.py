@@ -778,6 +778,9 @@ def test_no_time_is_a_value_error():
         3,
         "abc",
         ["1"] * 3,
+        [True, 2, 3],  # NumPy makes [1, 2, 3] of it
+        [[1], [2, 3], 4],
+        np.ma.array([1, 2, 3], mask=[0, 1, 0]),
     ],
 )
 def test_lengths(lengths):
