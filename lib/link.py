@@ -132,10 +132,12 @@ class DNC(KeepsState):
             ~chainer.Variable: outputs (T, B, Y).
 
         Raises:
-            TypeError: ``xs`` is no array, or of another dtype; ``lengths`` are no integers.
+            TypeError: ``xs`` is no array, or of another dtype; ``lengths`` are no integers, or
+                ``recompute`` is no bool.
             ValueError: ``xs`` has too few axes, another width or no steps, or B has grown;
                 ``lengths`` are not B numbers in 0…T.
         """
+        recompute = checks.flag("recompute", recompute)
         xs = checks.inputs("xs", xs, ("T", "B", "X"), self)
         T, B, _ = xs.shape
         return self._advance(xs, checks.lengths(lengths, T, B), recompute)

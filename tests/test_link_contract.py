@@ -710,6 +710,12 @@ def test_bounded_reads_is_a_flag(value):
     refuses(lambda: DNC(bounded_reads=value, **ARGUMENTS), "bounded_reads", repr(value), "True")
 
 
+@pytest.mark.parametrize("value", [0, 1, None, "no"])
+def test_recompute_is_a_flag(value):
+    xs = np.zeros((2, 3, 3), "f")
+    refuses(lambda: started(SIZES).unroll(xs, recompute=value), "recompute", repr(value), "True")
+
+
 @pytest.mark.parametrize("value", ["0", 0.5, None])
 def test_the_gpu_must_be_an_integer(value):
     refuses(lambda: DNC(gpu=value, **ARGUMENTS), "gpu", repr(value))
