@@ -13,6 +13,8 @@ from . import compat
 from .memory.sparse_linkage import SparseLink
 from .state import State
 
+MOST_NUMBERS = 2**60
+
 
 def integer(name, value, least):
     """``value`` as an int of at least ``least``; else TypeError or ValueError."""
@@ -49,6 +51,13 @@ def flag(name, value):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, not {value!r}")
     return bool(value)
+
+
+def holdable(*numbers, **sizes):
+    """Check that 64-bit machines can address this many numbers, which come of these sizes."""
+    if max(numbers) >= MOST_NUMBERS:
+        given = ", ".join(f"{name}={size}" for name, size in sizes.items())
+        raise ValueError(f"no machine holds the {max(numbers)} numbers of {given}")
 
 
 def device(gpu):

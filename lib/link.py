@@ -13,6 +13,7 @@ from .graph.node import Unroll
 from .graph.sequence import Parameters
 from .graph.single_steps import Token, stands_for
 from .kept_state import KeepsState, Sizes
+from .memory import interface
 from .memory.bounds import Options
 from .memory.sparse_linkage import SparseLink
 from .start import initial_bias
@@ -78,6 +79,8 @@ class DNC(KeepsState):
         sizes = {"Y": Y, "N": N, "W": W, "R": R, "lstm_hidden_dim": lstm_hidden_dim}
         Y, N, W, R, H = (checks.integer(name, n, least=1) for name, n in sizes.items())
         K = checks.integer("K", K, least=0)
+        entries = N * max(W, R, K if 0 < K < N else N), 4 * H * ((X or 1) + R * W + H)
+        checks.holdable(*entries, H * (Y + interface.size(W, R)), Y * R * W, **sizes, X=X, K=K)
         gpu = checks.device(gpu)
         dtype = checks.configured_dtype()
         cell_clip = checks.limit("cell_clip", cell_clip, dtype)

@@ -688,6 +688,12 @@ def test_sizes_must_be_positive_integers(name, value):
     refuses(lambda: DNC(**dict(ARGUMENTS, **{name: value})), name, repr(value), "integer")
 
 
+@pytest.mark.parametrize("name", list(ARGUMENTS))
+def test_sizes_that_no_machine_holds(name):
+    """Of them the memory alone would show at the first call."""
+    refuses(lambda: DNC(**dict(ARGUMENTS, **{name: 2**62})), f"{name}={2**62}")
+
+
 @pytest.mark.parametrize("name", ["Y", "N", "W", "R", "lstm_hidden_dim"])
 def test_only_the_input_width_may_be_none(name):
     refuses(lambda: DNC(**dict(ARGUMENTS, **{name: None})), name, "None")
