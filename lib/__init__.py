@@ -12,8 +12,9 @@ _compat.apply()  # before anything here imports Chainer
 
 from .adam import Adam  # noqa: E402
 from .link import DNC  # noqa: E402
+from .rows import join_rows, take_rows  # noqa: E402
 from .start import initialize  # noqa: E402
-from .state import State, join_rows, take_rows  # noqa: E402
+from .state import State  # noqa: E402
 from .tracing import Trace, trace  # noqa: E402
 
 __all__ = ["DNC", "Adam", "State", "Trace", "initialize", "join_rows", "take_rows", "trace"]

@@ -1,9 +1,9 @@
-"""The recurrent state of a DNC, and states made of others: some of their sequences, several as one.
+"""The recurrent state of a DNC, and what is done with all of its fields.
 
-The functions take states of Variables, through which gradients flow, or of arrays.
+The functions take states of Variables, through which gradients flow, or of arrays. What they are
+given is checked by others.
 """
 
-import numbers
 from typing import Any, NamedTuple
 
 import chainer
@@ -38,45 +38,13 @@ def map_arrays(function, *states):
     return function(*states)
 
 
-def take_rows(state, rows):
-    """The state of some sequences of a batch.
-
-    Args:
-        state (State): of a batch of B.
-        rows: a slice, or integers in any order, also repeatedly (for the hypotheses of a beam
-            search, say): a list or an array of them.
-
-    Returns:
-        State: of as many sequences as ``rows`` names, in that order.
-
-    Raises:
-        TypeError: ``rows`` is a single number, which would leave no batch, or ``state`` is none.
-    """
-    if not isinstance(state, tuple):
-        raise TypeError(f"state must be a State, not {type(state).__name__}")
-    if isinstance(rows, numbers.Integral):
-        raise TypeError(f"rows must be a slice or a list of numbers, as in [{rows}], not {rows}")
+def select_rows(state, rows):
+    """The state of the sequences that an index of the batch names; it leaves a batch."""
     return map_arrays(lambda field: field[rows], state)
 
 
-def join_rows(states):
-    """One state of the sequences of several, in their order.
-
-    Args:
-        states: a list of :class:`State`, of models of the same sizes.
-
-    Returns:
-        State: of a batch as large as theirs together.
-
-    Raises:
-        TypeError: one of them is no state.
-        ValueError: there is no state in the list.
-    """
-    if not states:
-        raise ValueError("states must hold at least one State, got an empty list")
-    for state in states:
-        if not isinstance(state, tuple):
-            raise TypeError(f"states must be a list of State, not of {type(state).__name__}")
+def concatenate_rows(states):
+    """One state of the sequences of several, in their order."""
     return states[0] if len(states) == 1 else map_arrays(concatenate, *states)
 
 

@@ -22,6 +22,7 @@ ROOMS = (
     "start",
     "adam",
     "checks",
+    "rows",
     "kept_state",
     "link",
     "tracing",

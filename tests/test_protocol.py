@@ -179,6 +179,31 @@ def test_rows_of_a_state_and_states_joined(sizes):
 
 
 @BOTH
+def test_rows_that_are_none(sizes):
+    """What NumPy would take for an index of several axes, a mask or a new axis."""
+    model = helpers.build(sizes)
+    model.unroll(helpers.inputs(sizes, 3, 1))
+    state = model.get_state()
+    assert take_rows(state, (0, 1)).h.shape == (2, sizes.H)
+    for rows in ([[0, 1]], None, [True, False, True], [0.0], [3], [-4], np.array(1), "0"):
+        with pytest.raises((TypeError, ValueError), match="rows must be"):
+            take_rows(state, rows)
+
+
+def test_states_that_do_not_join():
+    dense, sparse = Sizes(), Sizes(K=2)
+    for other in (sparse, dense._replace(N=5), dense._replace(W=3)):
+        states = [
+            helpers.library_state(sizes, helpers.random_state(sizes, 2)) for sizes in (dense, other)
+        ]
+        with pytest.raises(ValueError, match=r"states\[1\]"):
+            join_rows(states)
+    single = helpers.library_state(dense, helpers.random_state(dense, 2, np.float32))
+    with pytest.raises(TypeError, match="float64, not float32|float32, not float64"):
+        join_rows([states[0], single])
+
+
+@BOTH
 def test_gradients_flow_through_rows(sizes):
     """A sequence that two hypotheses go on from gets the gradient of both."""
     model = helpers.build(sizes)

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..arrays import module_of, underflowing
 from ..memory.sparse_linkage import SparseLink
-from ..state import take_rows
+from ..state import select_rows
 from . import recompute as segments
 from .ragged import without_padding
 from .single_steps import OnceDifferentiable, TokenGradient
@@ -104,7 +104,7 @@ class Unroll(chainer.FunctionNode):
         """Put the longest sequence first: ``steps`` (T, B, ·) and the state."""
         if self._order is None:
             return steps, state
-        return steps[:, self._order[: steps.shape[1]]], take_rows(state, self._order)
+        return steps[:, self._order[: steps.shape[1]]], select_rows(state, self._order)
 
     def _unsort(self, steps, state):
         """Undo :meth:`_sort`; ``steps`` may be None."""
@@ -112,7 +112,7 @@ class Unroll(chainer.FunctionNode):
             return steps, state
         back = self._order.argsort()
         steps = None if steps is None else steps[:, back[: steps.shape[1]]]
-        return steps, take_rows(state, back)
+        return steps, select_rows(state, back)
 
 
 def descending(lengths, xp):

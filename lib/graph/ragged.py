@@ -5,7 +5,7 @@ The others have ended, or were not fed: they keep their state.
 """
 
 from ..arrays import module_of
-from ..state import join_rows, map_arrays, take_rows
+from ..state import concatenate_rows, map_arrays, select_rows
 
 
 def advance(step, state, active):
@@ -20,12 +20,12 @@ def advance(step, state, active):
     ended = []
     for t, n in enumerate(active):
         if n < len(state.h):
-            ended.append(take_rows(state, slice(n, None)))
-            state = take_rows(state, slice(n))
+            ended.append(select_rows(state, slice(n, None)))
+            state = select_rows(state, slice(n))
         if n == 0:
             break
         state = step(t, n, state)
-    return join_rows([state, *ended[::-1]])
+    return concatenate_rows([state, *ended[::-1]])
 
 
 def retreat(step, g_state, active):
@@ -44,7 +44,7 @@ def retreat(step, g_state, active):
         if n == len(g_state.h):
             g_state = step(t, n, g_state)
         else:
-            g_state = write_rows(g_state, step(t, n, take_rows(g_state, slice(n))))
+            g_state = write_rows(g_state, step(t, n, select_rows(g_state, slice(n))))
     return g_state
 
 
