@@ -15,6 +15,8 @@ from .memory.bounds import Options
 class LSTMBaseline(chainer.Chain):
     """An LSTM and a linear layer on its output, unrolled like a DNC: one node a sequence.
 
+    What it is given is checked as by a DNC.
+
     B is the batch size, T the number of time steps.
 
     Args:
@@ -26,12 +28,19 @@ class LSTMBaseline(chainer.Chain):
     """
 
     def __init__(self, X, Y, lstm_hidden_dim, gpu=-1, *, cell_clip=None):
+        sizes = {"X": X, "Y": Y, "lstm_hidden_dim": lstm_hidden_dim}
+        X, Y, H = (checks.integer(name, n, least=1) for name, n in sizes.items())
+        checks.holdable(4 * H * (X + H), H * Y, **sizes)
+        gpu = checks.device(gpu)
+        dtype = checks.configured_dtype()
         super().__init__()
-        self.options = Options(cell_clip)
+        self.X = X
+        self.dtype = dtype
+        self.options = Options(checks.limit("cell_clip", cell_clip, dtype))
         self._state = None
         with self.init_scope():
-            self.lstm = LSTMBase(X, lstm_hidden_dim)
-            self.linear = L.Linear(lstm_hidden_dim, Y)
+            self.lstm = LSTMBase(X, H)
+            self.linear = L.Linear(H, Y)
         if gpu >= 0:
             self.to_device(f"@cupy:{gpu}")
 
@@ -39,8 +48,13 @@ class LSTMBaseline(chainer.Chain):
         """Go back to the zero state."""
         self._state = None
 
+    def get_state(self):
+        """The state after the last step, c and h (B, H), or None before the first."""
+        return self._state
+
     def forward(self, x):
         """One step: x (B, X) → y (B, Y)."""
+        x = checks.inputs("x", x, ("B", "X"), self)
         return self._advance(x, np.ones(len(x), dtype=int))
 
     def unroll(self, xs, lengths=None):
@@ -49,6 +63,7 @@ class LSTMBaseline(chainer.Chain):
         With lengths (B ints in 0…T) a sequence's state stops changing at its end, and its later
         outputs are 0.
         """
+        xs = checks.inputs("xs", xs, ("T", "B", "X"), self)
         T, B, _ = xs.shape
         return self._advance(xs, checks.lengths(lengths, T, B))
 

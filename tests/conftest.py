@@ -23,8 +23,14 @@ from lib.kernels.backends import numba_problem
 import chainer
 
 # The same examples on every run: a failure can be repeated, and the time taken does not wander.
+# DNC_EXAMPLES=5000 in the environment draws as many for each test, and others on every run.
+EXAMPLES = int(os.environ.get("DNC_EXAMPLES", 60))
 hypothesis.settings.register_profile(
-    "repository", derandomize=True, deadline=None, max_examples=60, database=None
+    "repository",
+    derandomize="DNC_EXAMPLES" not in os.environ,
+    deadline=None,
+    max_examples=EXAMPLES,
+    database=None,
 )
 hypothesis.settings.load_profile("repository")
 
