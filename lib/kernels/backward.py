@@ -10,6 +10,8 @@ import numpy as np
 
 from .compiled import inlined, kernel, summing
 
+SMALLEST = np.finfo(np.float64).tiny
+
 
 @summing
 def dot(x, y):
@@ -42,11 +44,27 @@ def reading_modes(modes, sources, g_weights, g_modes, g_sources):
 
 
 @inlined
-def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial):
+def squared_scales(scales, tiny):
+    """The squares of the rows' scales (N,) as two factors, of which the second is 1 but for a few.
+
+    These are scales so large or small that their square would not be a number, or 0. The one goes
+    with the coefficient of a row, the other with the row, which is as small or large.
+    """
+    one = scales.dtype.type(1)
+    squares, rest = np.empty_like(scales), np.empty_like(scales)
+    for i in range(scales.size):
+        squares[i], rest[i] = scales[i] * scales[i], one
+        if not tiny <= squares[i] < np.inf:
+            squares[i], rest[i] = scales[i], scales[i]
+    return squares, rest
+
+
+@inlined
+def looking_up(weights, similarity, strength, row_scales, squares, g_weights, row_radial):
     """The gradient of one content weighting (N,) as far as it needs no row of the memory.
 
     Turns ``g_weights`` into the coefficients of the unit key in the gradient of each row, and adds
-    to ``row_radial`` those of the row itself. A row just above zero has a huge scale.
+    to ``row_radial`` those of the row itself, by way of the ``squares`` of :func:`squared_scales`.
 
     Returns:
         The gradient of the strength before its oneplus, and the coefficient of the unit key in its
@@ -58,24 +76,38 @@ def looking_up(weights, similarity, strength, row_scales, g_weights, row_radial)
     g_strength = dot(g_weights, similarity)
     for i in range(weights.size):
         g_score = strength * g_weights[i]
-        row_radial[i] += (g_score * similarity[i]) * (row_scales[i] * row_scales[i])
+        row_radial[i] += (g_score * similarity[i]) * squares[i]
         g_weights[i] = g_score * row_scales[i]
     one = weights.dtype.type(1)
     return g_strength * (one - math.exp(one - strength)), strength * g_strength
 
 
+@summing
+def squared_length(x):
+    """|x|² in float64, in which the square of no normal float32 overflows or vanishes."""
+    total = 0.0
+    for i in range(x.size):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total
+
+
 @inlined
-def inverse_root(squared, tiny, one):
-    """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
-    if squared < tiny:
+def inverse_length(x, tiny):
+    """1 / |x|, 0 for a zero vector; see ``content.inverse_norms``."""
+    one = x.dtype.type(1)
+    squared = dot(x, x)
+    if tiny <= squared < np.inf:
+        return one / math.sqrt(squared)
+    wide = squared_length(x)
+    if wide < max(np.float64(tiny) * np.float64(tiny), SMALLEST):
         return one - one
-    return one / math.sqrt(squared)
+    return x.dtype.type(1.0 / math.sqrt(wide))
 
 
 @inlined
 def unit_key(key, unit, tiny):
     """The key (W,) divided by its length, and the inverse length."""
-    scale = inverse_root(dot(key, key), tiny, key.dtype.type(1))
+    scale = inverse_length(key, tiny)
     for w in range(key.size):
         unit[w] = key[w] * scale
     return scale
@@ -171,12 +203,12 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
     Adds to the gradients of w^w_t (N,), erase and write vector (W,), and of the read keys (R, W) as
     far as they need the rows of the memory.
     """
-    before, after, w, e, v, reads, g_reads, units, g_looked, radial = rows
+    before, after, w, e, v, reads, g_reads, units, g_looked, radial, rest = rows
     one = before.dtype.type(1)
     row, erased = np.empty_like(v), np.empty_like(v)
     for i in range(before.shape[0]):
         for c in range(row.size):
-            row[c] = g[i, c] - radial[i] * after[i, c]
+            row[c] = g[i, c] - radial[i] * after[i, c] * rest[i]
         for r in range(units.shape[0]):
             read, looked = reads[r, i], g_looked[r, i]
             for c in range(row.size):
@@ -192,11 +224,11 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
 
 
 @inlined
-def looking_at_rows(memory, unit, g_looked, radial, g, g_key):
+def looking_at_rows(memory, unit, g_looked, radial, rest, g, g_key):
     """Adds the gradient of the write's look-up to that of M_{t-1} and of the write key (W,)."""
     for i in range(memory.shape[0]):
         for w in range(memory.shape[1]):
-            g[i, w] += g_looked[i] * unit[w] - radial[i] * memory[i, w]
+            g[i, w] += g_looked[i] * unit[w] - radial[i] * memory[i, w] * rest[i]
             g_key[w] += g_looked[i] * memory[i, w]
 
 
@@ -261,7 +293,8 @@ def reading(
 
     Returns:
         Gradients of b, of the coefficients of the unit keys, and of f (3, R, N); the unit keys
-        (R, W), their scales (R,) and their own coefficients (R,); coefficients of the rows (N,).
+        (R, W), their scales (R,) and their own coefficients (R,); coefficients of the rows (N,),
+        and the rest of them, see :func:`squared_scales`.
     """
     R, N = g_weights.shape
     W = memory.shape[1]
@@ -269,6 +302,7 @@ def reading(
     g_sources = np.empty((3, R, N), memory.dtype)
     units, scales = np.empty((R, W), memory.dtype), np.empty(R, memory.dtype)
     key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
+    squares, rest = squared_scales(row_scales, tiny)
     for r in range(R):
         modes = slice(at[9] + 3 * r, at[9] + 3 * r + 3)
         sources = (directions[1, r], content[r], directions[0, r])
@@ -276,9 +310,9 @@ def reading(
         reading_modes(i[modes], sources, g_weights[r], g_i[modes], g_of_sources)
         scales[r] = unit_key(i[r * W : (r + 1) * W], units[r], tiny)
         g_i[at[1] + r], key_radial[r] = looking_up(
-            content[r], similarity[r], i[at[1] + r], row_scales, g_sources[1, r], radial
+            content[r], similarity[r], i[at[1] + r], row_scales, squares, g_sources[1, r], radial
         )
-    return g_sources, units, scales, key_radial, radial
+    return g_sources, units, scales, key_radial, radial, rest
 
 
 @inlined
@@ -308,8 +342,11 @@ def looking(i, at, memory, row_scales, content, similarity, g_looked, g_memory, 
     key = slice(at[2], at[3])
     unit, radial = np.empty(memory.shape[1], memory.dtype), np.zeros_like(row_scales)
     scale = unit_key(i[key], unit, tiny)
-    g_i[at[3]], key_radial = looking_up(content, similarity, i[at[3]], row_scales, g_looked, radial)
-    looking_at_rows(memory, unit, g_looked, radial, g_memory, g_i[key])
+    squares, rest = squared_scales(row_scales, tiny)
+    g_i[at[3]], key_radial = looking_up(
+        content, similarity, i[at[3]], row_scales, squares, g_looked, radial
+    )
+    looking_at_rows(memory, unit, g_looked, radial, rest, g_memory, g_i[key])
     finish_key(g_i[key], unit, key_radial, scale)
 
 
@@ -351,7 +388,7 @@ def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before
     for b in range(begin, end):
         i, g_i, w = active[b], g_xi[b], new_write[b]
         g_reads, g_weights = g_vectors[b].reshape(R, W), g_new_read[b].copy()
-        g_sources, units, scales, key_radial, radial = reading(
+        g_sources, units, scales, key_radial, radial, rest = reading(
             i,
             at,
             content[b, 1:],
@@ -377,7 +414,8 @@ def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before
 
         e, v, g_e, g_v = i[erase], i[vector], g_i[erase], g_i[vector]
         g_keys, g_m = g_i[: at[1]].reshape(R, W), g_memory[b]
-        rows = memory[b], new_memory[b], w, e, v, new_read[b], g_reads, units, g_sources[1], radial
+        looked = g_sources[1], radial, rest
+        rows = (memory[b], new_memory[b], w, e, v, new_read[b], g_reads, units) + looked
         writing(rows, g_m, g_w, g_e, g_v, g_keys)
         for head in range(R):
             finish_key(g_keys[head], units[head], key_radial[head], scales[head])

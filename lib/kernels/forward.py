@@ -10,6 +10,8 @@ import numpy as np
 
 from .compiled import inlined, kernel, summing
 
+SMALLEST = np.finfo(np.float64).tiny
+
 
 @inlined
 def activate(xi, at, R, W, out):
@@ -53,23 +55,37 @@ def softmax(x):
         x[i] *= scale
 
 
+@summing
+def squared_length(x):
+    """|x|² in float64, in which the square of no normal float32 overflows or vanishes."""
+    total = 0.0
+    for i in range(x.size):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total
+
+
+@inlined
+def inverse_length(x, tiny):
+    """1 / |x|, 0 for a zero vector; see ``content.inverse_norms``."""
+    one = x.dtype.type(1)
+    squared = dot(x, x)
+    if tiny <= squared < np.inf:
+        return one / math.sqrt(squared)
+    wide = squared_length(x)
+    if wide < max(np.float64(tiny) * np.float64(tiny), SMALLEST):
+        return one - one
+    return x.dtype.type(1.0 / math.sqrt(wide))
+
+
 @inlined
 def unit_keys(keys, tiny):
     """Keys (H, W) divided by their length, 0 for a zero key."""
     unit = np.empty_like(keys)
     for h in range(keys.shape[0]):
-        scale = inverse_root(dot(keys[h], keys[h]), tiny, keys.dtype.type(1))
+        scale = inverse_length(keys[h], tiny)
         for w in range(keys.shape[1]):
             unit[h, w] = keys[h, w] * scale
     return unit
-
-
-@inlined
-def inverse_root(squared, tiny, one):
-    """1 / √x, 0 where x is below the smallest normal number, and where it is infinite."""
-    if squared < tiny:
-        return one - one
-    return one / math.sqrt(squared)
 
 
 @inlined
@@ -161,7 +177,7 @@ def write(memory, weights, erase, vector, tiny, new, scales):
         for w in range(memory.shape[1]):
             kept = memory[i, w] * (one - weights[i] * erase[w])
             new[i, w] = kept + weights[i] * vector[w]
-        scales[i] = inverse_root(dot(new[i], new[i]), tiny, one)
+        scales[i] = inverse_length(new[i], tiny)
 
 
 @inlined

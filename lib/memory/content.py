@@ -8,6 +8,8 @@ from ..arrays import module_of
 from .activations import softmax, softmax_backward
 
 SMALLEST_NORMAL = {char: np.finfo(char).tiny for char in "fd"}
+# The square of the smallest length that counts, in float64.
+SMALLEST_SQUARE = {"f": np.float64(SMALLEST_NORMAL["f"]) ** 2, "d": SMALLEST_NORMAL["d"]}
 
 
 class ContentTrace(NamedTuple):
@@ -22,13 +24,18 @@ class ContentTrace(NamedTuple):
 def inverse_norms(vectors):
     """1 / |v| along the last axis, 0 for a zero vector: its similarity and gradient are 0.
 
-    A vector whose squared length is below the smallest normal number counts as zero: there the
-    division would be noise.
+    A vector of float32 whose length is below the smallest normal number counts as zero, as does one
+    of float64 whose squared length is: there the division would be noise.
     """
-    xp = module_of(vectors)
-    squared = xp.einsum("...w,...w->...", vectors, vectors)
-    squared[squared < SMALLEST_NORMAL[squared.dtype.char]] = xp.inf
-    return 1 / xp.sqrt(squared)
+    xp, char = module_of(vectors), vectors.dtype.char
+    if xp is np:
+        squared = np.einsum("...w,...w->...", vectors, vectors)
+        if SMALLEST_NORMAL[char] <= squared.min(initial=1) and squared.max(initial=1) < np.inf:
+            return 1 / np.sqrt(squared)
+    # In float64, which takes longer, the square of no normal float32 overflows or vanishes.
+    squared = xp.einsum("...w,...w->...", vectors, vectors, dtype=np.float64)
+    squared[squared < SMALLEST_SQUARE[char]] = xp.inf
+    return (1 / xp.sqrt(squared)).astype(vectors.dtype)
 
 
 def content_weighting(memory, row_scales, keys, strengths):
@@ -66,5 +73,8 @@ def content_weighting_backward(trace, memory, row_scales, strengths, g_weights):
     g_keys -= trace.unit_keys * g_radial.sum(axis=2)[:, :, None]
     g_keys *= trace.key_scales[:, :, None]
     g_memory = g_scores.transpose(0, 2, 1) @ trace.unit_keys
-    g_memory -= memory * (g_radial.sum(axis=1) * row_scales**2)[:, :, None]
+    # The scale of a row may be so large or small that its square would not be a number, or 0.
+    unit_rows = memory * row_scales[:, :, None]
+    unit_rows *= (g_radial.sum(axis=1) * row_scales)[:, :, None]
+    g_memory -= unit_rows
     return g_memory, g_keys, g_strengths
