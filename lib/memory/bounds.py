@@ -5,6 +5,8 @@ B batch, H controller units, R read heads, W word width.
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..arrays import module_of
 
 
@@ -47,4 +49,11 @@ def feed_backward(reads, g_fed, bounded):
 def feed_scale(reads):
     """1 / √(1 + |r|²) (…, 1): the length of what is fed rises with |r|, and stays below 1."""
     xp = module_of(reads)
-    return 1 / xp.sqrt(1 + xp.square(reads).sum(axis=-1, keepdims=True))
+    if xp is np:
+        with np.errstate(over="ignore"):
+            squared = np.square(reads).sum(axis=-1, keepdims=True)
+        if squared.max(initial=0) < np.inf:
+            return 1 / np.sqrt(1 + squared)
+    # In float64, which takes longer, the square of no float32 overflows.
+    squared = xp.square(reads, dtype=np.float64).sum(axis=-1, keepdims=True)
+    return (1 / xp.sqrt(1 + squared)).astype(reads.dtype)
