@@ -105,7 +105,7 @@ class Settings:
         1.0,
         "the recipe",
         "each step starts from the controller's cell state clipped to ±C; 0: not clipped",
-        values.bound,
+        values.clip,
         "C",
         before=0.0,
     )
@@ -122,7 +122,7 @@ class Settings:
         "the recipe",
         "weights of the controller that see the input start with a standard deviation of S/√X; 0: "
         "as Chainer draws them",
-        values.bound,
+        values.scale,
         "S",
         before=0.0,
     )
@@ -141,7 +141,7 @@ class Settings:
         "the recipe",
         "bias with which the controller's forget gates start (default: -5 for accumulate, "
         "else -2); Chainer's is 1",
-        values.any_number,
+        values.weight,
         "F",
         before=1.0,
     )

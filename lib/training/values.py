@@ -40,7 +40,12 @@ def number(allowed, fits):
 rate = number("a positive, finite number", lambda value: value > 0)
 bound = number("a finite number of at least 0", lambda value: value >= 0)
 share = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
-any_number = number("a finite number", lambda value: True)
+# What becomes a weight, or limits what float32 holds: its range, with room for sums.
+weight = number("a number from -1e30 to 1e30", lambda value: abs(value) <= 1e30)
+scale = number("a number from 0 to 1e30", lambda value: 0 <= value <= 1e30)
+clip = number(
+    "0, or a number from 1e-30 to 1e30", lambda value: value == 0 or 1e-30 <= value <= 1e30
+)
 
 
 def picture(text):
