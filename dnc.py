@@ -90,7 +90,8 @@ def check(settings):
         if settings.test_seq_len:
             task.test_size(settings.test_seq_len)
         for name in ("past_decay", "memory", "bounded_reads"):
-            if settings.lstm_only and name in settings.given and not settings.paper:
+            of_paper = settings.paper and getattr(settings, name) == training.settings.BEFORE[name]
+            if settings.lstm_only and name in settings.given and not of_paper:
                 raise ValueError(f"argument --{name}: is for a DNC, and not for --lstm_only")
         training.check_room(settings, task)
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):

@@ -68,6 +68,7 @@ WRONG = [
     ("--rate_fall -1", "--rate_fall", "'-1'"),
     ("--past_decay -1", "--past_decay", "'-1'"),
     ("--past_decay 1 --lstm_only", "--past_decay", "--lstm_only"),
+    ("--past_decay 1 --lstm_only --paper", "--past_decay", "--lstm_only"),
     ("--memory recall --lstm_only", "--memory", "--lstm_only"),
     ("--bounded_reads True --lstm_only", "--bounded_reads", "--lstm_only"),
     ("--memory count", "--memory", "recall", "'count'"),
