@@ -82,6 +82,8 @@ WRONG = [
     ("--out a_file", "--out", "'a_file'"),
     ("--out a_file/below", "--out", "'a_file/below'"),
     ("--out=", "--out", "''"),
+    ("--out " + "a/" * 3000, "--out"),
+    ("--out a\0b", "--out", r"'a\x00b'"),
     ("--iter 3", "--iter"),
     ("--unknown", "--unknown"),
     ("stray", "stray"),
@@ -116,6 +118,15 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_argument(here, capsys, monkeypa
     status, _, err = run(capsys, *TINY, "--out", "new")
     assert status == 2 and "--out" in err and "Permission denied" in err
     assert err.count("\n") == 1 and not contents(here)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_folder_whose_name_cannot_be_printed(here):
+    """Its bytes are no text; what is printed shows them escaped."""
+    process = start(os.fsdecode(b"a\xff"), "--iterations", 1, cwd=here)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "files in a\\udcff\n" in out and os.listdir(os.fsencode(here)) == [b"a\xff"]
 
 
 def test_help_shows_every_argument_with_its_default(capsys):

@@ -1,6 +1,7 @@
 """Values of command-line arguments: what they may be, and what is said where they are not."""
 
 import argparse
+import errno
 import math
 import os
 
@@ -101,9 +102,22 @@ def _absolute(path):
 
 def folder(text):
     """A folder, or the path of a new one; nothing is made here."""
-    there = _absolute(text)
-    while not os.path.lexists(there):
-        there = os.path.dirname(there)
-    if not text or not os.path.isdir(there):
+    there = nearest(_absolute(text))
+    one_line = text.splitlines() == [text]  # as what is said of it has to be
+    if not one_line or there is None or not os.path.isdir(there):
         raise argparse.ArgumentTypeError(f"must be a folder or the path of a new one, got {text!r}")
     return text
+
+
+def nearest(path):
+    """The path, or what there is of it; None where there can be no such path."""
+    while True:
+        try:
+            os.lstat(path)
+            return path
+        except ValueError:  # a character that no path has
+            return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+        path = os.path.dirname(path)
