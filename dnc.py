@@ -116,8 +116,9 @@ def build(settings, snapshot=None):
     try:
         model = build_model(settings, task.input_width, task.output_width)
     except (MemoryError, ValueError) as error:
-        hps = training.tables.as_text(settings.hps)
-        raise WrongArgumentError(f"hps {hps}: {error}") from error
+        sizes = {name: getattr(settings, name) for name in ("hps", "max_seq_wid", "batch_size")}
+        given = ", ".join(f"{n} {training.tables.as_text(value)}" for n, value in sizes.items())
+        raise WrongArgumentError(f"{given}: {error}") from error
     return Run(settings, task, rng, model, snapshot)
 
 
