@@ -62,7 +62,8 @@ def run(argv):
     settings = training.parse(parser, argv)
     try:
         check(settings)
-        with training.one_blas_thread(), single_precision():
+        # What overflows shows in the loss and in the scores.
+        with training.one_blas_thread(), single_precision(), np.errstate(all="ignore"):
             if settings.test_seq_len:
                 return test(settings)
             if settings.distributed:

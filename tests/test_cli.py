@@ -240,6 +240,12 @@ def test_a_test_scores_what_it_shows(tmp_path, capsys):
     assert sum(map(int, words.groups()[:3])) == int(words.group(4)) == target
 
 
+def test_a_model_that_has_run_wild_is_tested(tmp_path, capsys):
+    train(capsys, tmp_path, "--iterations", 1, "--paper", "--lr", 1e20, "--hps", "4,2,1,3,2")
+    status, out, err = run(capsys, "--out", tmp_path, "--test_seq_len", 4, "--paper")
+    assert (status, err) == (0, "") and "Over 100 sequences" in out
+
+
 def test_without_a_snapshot_there_is_nothing_to_test(here, capsys):
     status, out, err = run(capsys, "--test_seq_len", 5)
     assert (status, out) == (1, "")
