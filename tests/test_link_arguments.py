@@ -214,6 +214,7 @@ LENGTHS = st.one_of(
     ODD,
     STEPS,
     st.lists(st.integers(0, T), min_size=B, max_size=B),
+    st.lists(st.integers(-1, T + 1), min_size=B, max_size=B),
     st.lists(STEPS, min_size=B, max_size=B),
     st.lists(STEPS, max_size=B + 1).map(tuple),
     st.lists(st.lists(st.integers(0, T), max_size=2), max_size=B),
