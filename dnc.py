@@ -218,7 +218,9 @@ def train_together(settings):
         raise WrongArgumentError(error) from error
     with team.one_voice(), team.ending_together(COMMAND.split()[-1]):
         settings = team.first(lambda: settings)  # its seed may have been drawn
-        return train(replace(settings, gpu=team.device(settings.gpu)), team)
+        # Not the snapshot's, which is the first process's.
+        own = {"gpu": team.device(settings.gpu), "given": settings.given | {"gpu"}}
+        return train(replace(settings, **own), team)
 
 
 def train(settings, team):
@@ -230,7 +232,7 @@ def train(settings, team):
             return go_on(settings, lock, interrupt, team)
         except training.Stopped:
             found = training.snapshots.find_snapshots(settings.out, settings.name)
-            return conclude(False, found[0] if found else None, interrupt)
+            return training.conclude(False, found[0] if found else None, interrupt)
         except training.InUseError as error:
             raise FailedError(f"{settings.out} is in use, {settings.name} by {error}") from error
 
@@ -250,16 +252,21 @@ def go_on(settings, lock, interrupt, team):
 
     run, session = team.each(lambda: restore(settings, prepare) or prepare(build(settings))[0])
     team.begin(run.model)
-    if not team.same(session.iteration):
-        raise FailedError(f"the processes do not all find the same snapshots in {settings.out}")
-    announce(run, team)
+    team.each(lambda: check_same(team, session.iteration, settings.out))
+    training.announce(run.settings, run.snapshot, team)
     if session.finished:
         done, of = session.iteration, run.settings.iterations
         print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")
         return 0
     team.first(lambda: open_folder(run.settings, lock))
     path = session.run(run.snapshot and run.snapshot.path)
-    return conclude(session.finished, path, interrupt)
+    return training.conclude(session.finished, path, interrupt)
+
+
+def check_same(team, iteration, folder):
+    """FailedError where processes would go on from different snapshots."""
+    if not team.same(iteration):
+        raise FailedError(f"the processes do not all find the same snapshots in {folder}")
 
 
 def start_session(run, interrupt, team):
@@ -276,31 +283,6 @@ def start_session(run, interrupt, team):
     return training.Session(run.model, sample, run.rng, run.settings, text, interrupt, team)
 
 
-def announce(run, team):
-    """Print the settings and, where a snapshot was loaded, what has changed since."""
-    settings, snapshot = run.settings, run.snapshot
-    print(f"Training {settings.task}, files in {settings.out}")
-    if settings.distributed:
-        print(f"{team.size} processes, each with batches of {settings.batch_size}")
-    print(training.tables.table(settings.saved))
-    if snapshot:
-        print(f"Resuming from {snapshot.path}")
-        before = settings.of_snapshot(snapshot.config)
-        changes = training.tables.changes(before.saved, settings.saved)
-        if snapshot.processes != team.size:
-            print(
-                f"There were {snapshot.processes} processes, now there are {team.size}: batches "
-                "have another size, and this is no longer the same run bit for bit."
-            )
-        if changes:
-            print(f"Changed since the snapshot: {changes}")
-        if "seed" in settings.given:
-            print("The random state is the snapshot's: --seed has no effect.")
-        for name in sorted(settings.given & training.STARTING - {"seed"}):
-            print(f"The weights are the snapshot's: --{name} has no effect.")
-    print(flush=True)
-
-
 def open_folder(settings, lock):
     """Make the folder, if nobody else is training there, and write the configuration."""
     try:
@@ -310,18 +292,6 @@ def open_folder(settings, lock):
         files.write_json(path, settings.saved)
     except OSError as error:
         raise WrongArgumentError(f"argument --out: {error}") from error
-
-
-def conclude(finished, path, interrupt):
-    """Say where the run stands; the exit status."""
-    if finished:
-        print(f"Done: {path}")
-        return 0
-    if path is None:
-        print("Interrupted before the first iteration: there is nothing to resume from.")
-    else:
-        print(f"Interrupted: the same command will resume from {path}")
-    return interrupt.exit_status
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The experiments by name: which runs they are made of."""
 
+import math
+
 from .runs import Run
 
 TASKS = ("addition", "repeat", "priority_sort")
@@ -55,15 +57,23 @@ def links(seeds, iterations=20000):
 
 
 def batches(seeds, sequences=50000):
-    """Batches of 16 and 64, at equal numbers of sequences and rates that go with their roots."""
-    sizes = {1: (), 16: ("--lr", "4e-4"), 64: ("--lr", "8e-4")}
+    """Batches of 16 and 64 at equal numbers of sequences; rate and decay go with their roots."""
+
+    def given(task, size):
+        if size == 1:
+            return ()
+        root = math.sqrt(size)
+        words = ("--batch_size", f"{size}", "--lr", f"{1e-4 * root:g}", "--rate_fall", "25000")
+        decay = ("--past_decay", f"{300 * root:g}") if task == "addition" else ()
+        return (*words, *decay)
+
     return {
         f"batch {size}": [
-            Run(task, seed, (*given, "--batch_size", str(size)) if given else (), sequences // size)
+            Run(task, seed, given(task, size), sequences // size)
             for task in ("addition", "repeat")
             for seed in seeds
         ]
-        for size, given in sizes.items()
+        for size in (1, 16, 64)
     }
 
 

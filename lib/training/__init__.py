@@ -9,11 +9,11 @@ from .lock import InUseError, RunLock
 from .outputs import sturdy_outputs
 from .picture import draw
 from .session import Session, TrainingFailedError
-from .settings import STARTING, Settings
+from .settings import Settings
 from .team import Team, gather
+from .words import announce, conclude
 
 __all__ = [
-    "STARTING",
     "InUseError",
     "Interrupt",
     "MisfitError",
@@ -23,10 +23,12 @@ __all__ = [
     "Stopped",
     "Team",
     "TrainingFailedError",
+    "announce",
     "build_parser",
     "check_config",
     "check_fit",
     "check_room",
+    "conclude",
     "draw",
     "evaluation",
     "gather",

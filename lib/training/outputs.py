@@ -22,11 +22,8 @@ class Sturdy:
 
     def write(self, text):
         """Write a text; the number of its characters."""
-        try:
-            self._try("write", text)
-        except UnicodeEncodeError:
-            encoding = self._stream.encoding or "ascii"
-            self._try("write", text.encode(encoding, "backslashreplace").decode(encoding))
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._try("write", text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self):
@@ -45,8 +42,6 @@ class Sturdy:
             return
         try:
             getattr(self._stream, method)(*arguments)
-        except UnicodeEncodeError:
-            raise
         except BrokenPipeError:
             if self._until_broken:
                 raise

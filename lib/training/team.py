@@ -110,9 +110,10 @@ class Team:
         try:
             yield
         except BaseException as error:
-            if self.leads and (self.size == 1 or getattr(error, "everywhere", False)):
+            everywhere = any(getattr(e, "everywhere", False) for e in (error, error.__cause__))
+            if self.leads and (self.size == 1 or everywhere):
                 raise
-            if getattr(error, "everywhere", False):
+            if everywhere:
                 sys.exit(1)
             with contextlib.suppress(OSError, ValueError):
                 text = " ".join(f"{type(error).__name__}: {error}".split())
