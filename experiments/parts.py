@@ -77,4 +77,22 @@ def batches(seeds, sequences=50000):
     }
 
 
-PARTS = {"generalise": generalise, "ablation": ablation, "links": links, "batches": batches}
+def sort(seeds):
+    """What a DNC learns of a sort, and what it holds where one is written into its start."""
+    rate = ("--input_scale", "0.5", "--forget_bias", "-8", "--rate_peak", "0.02")
+    given = (*rate, "--rate_fall", "5000")
+    program = ("-m", "experiments.written")
+    return {
+        "learnt": [Run("priority_sort", seed) for seed in seeds],
+        "written": [Run("priority_sort", seed, given, 12000, program) for seed in seeds],
+        "LSTM": [Run("priority_sort", seed, ("--lstm_only",)) for seed in seeds],
+    }
+
+
+PARTS = {
+    "generalise": generalise,
+    "ablation": ablation,
+    "links": links,
+    "batches": batches,
+    "sort": sort,
+}
