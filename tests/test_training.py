@@ -292,6 +292,19 @@ def test_the_first_signal_is_a_request_and_the_second_kills():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals that are held back")
+def test_signals_that_come_together_are_one_request():
+    """Else Python prints a traceback: their handler is gone when their turn comes."""
+    signums = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    with Interrupt() as interrupt:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signums)
+        for signum in signums:
+            os.kill(os.getpid(), signum)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signums)
+        assert interrupt.signum in signums
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
 def signal_at(monkeypatch, iteration, signum):
     """Have this signal come in the middle of this iteration."""
     update = loop.SequenceUpdater.update

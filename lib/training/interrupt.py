@@ -25,6 +25,7 @@ class Interrupt:
         self.signum = None
         self.at_once = False
         self._before = {}
+        self._noting = False
 
     def __enter__(self):
         kinds = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -43,10 +44,17 @@ class Interrupt:
             signal.signal(signum, handler)
 
     def _note(self, signum, frame):
+        if self._noting:
+            return
+        self._noting = True
         self.signum = signum
         if signum in (signal.SIGINT, signal.SIGTERM):
+            # Has Python call this for all that came together, now: of one whose turn comes when it
+            # has no handler any more Python would print a traceback.
+            signal.raise_signal(signum)
             for each in self._before.keys() & {signal.SIGINT, signal.SIGTERM}:
                 signal.signal(each, signal.SIG_DFL)
+        self._noting = False
         if self.at_once:
             self.at_once = False
             raise Stopped
