@@ -257,6 +257,8 @@ def go_on(settings, lock, interrupt, team):
     if session.finished:
         done, of = session.iteration, run.settings.iterations
         print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")
+        with contextlib.suppress(OSError):  # of a folder that is only read
+            session.complete_log()
         return 0
     team.first(lambda: open_folder(run.settings, lock))
     path = session.run(run.snapshot and run.snapshot.path)

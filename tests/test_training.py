@@ -278,6 +278,25 @@ def test_a_full_disk_stops_training_and_is_told(tmp_path, capsys, monkeypatch):
     assert snapshots_in(tmp_path) == [2]
 
 
+@pytest.mark.parametrize("log", [None, "", "[]", "5", "{}", "[[", '[{"iteration": 7}]', "cut"])
+def test_the_log_of_a_finished_run_is_completed(log, tmp_path, capsys):
+    """As where a kill came between the last snapshot and the log."""
+    train(capsys, tmp_path, "--iterations", 7, "--log_interval", 3)
+    path = tmp_path / "dnc_addition_log.json"
+    whole = json.loads(path.read_text())
+    assert [row["iteration"] for row in whole] == [3, 6, 7]
+    path.unlink()
+    if log is not None:
+        path.write_text(json.dumps(whole[:2]) if log == "cut" else log)
+    status, out, err = run(capsys, "--out", tmp_path)
+    assert (status, err) == (0, "") and "Finished already" in out
+    assert timeless(path.read_text()) == timeless(json.dumps(whole))
+    before = contents(tmp_path)
+    for interval in (3, 2, 7):  # the rows are not those of another interval
+        run(capsys, "--out", tmp_path, "--log_interval", interval)
+    assert contents(tmp_path) == before
+
+
 # Being stopped
 
 

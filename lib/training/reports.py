@@ -1,6 +1,7 @@
 """What a training run shows and logs: table, progress bar, samples, log file, loss curve."""
 
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -76,6 +77,18 @@ class _LogFile(training.Extension):
     def write(self, trainer):
         write_json(self._path, trainer.get_extension("LogReport").log)
         self._written = time.monotonic()
+
+    def read(self):
+        """The rows that are written; none where it is no such file."""
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                rows = json.load(file)
+        except (OSError, ValueError, RecursionError):
+            return []
+        are_rows = isinstance(rows, list) and all(
+            isinstance(row, dict) and "iteration" in row for row in rows
+        )
+        return rows if are_rows else []
 
 
 class _Plot(extensions.PlotReport):
@@ -168,12 +181,21 @@ class Reports:
         To be called after the last snapshot was saved. A run that goes on from there with more
         iterations then has this row no more than one that was never stopped.
         """
-        if whole and trainer.updater.iteration % self._interval:
+        if whole and not self._row_is_there(self._log.log, trainer):
             self._finishing = True
             trainer.observation = {}  # LogReport has already added the last one
             self._log(trainer)
             self._table(trainer)
         self._log_file.write(trainer)
+
+    def _row_is_there(self, rows, trainer):
+        return bool(rows) and rows[-1]["iteration"] == trainer.updater.iteration
+
+    def are_written(self, trainer):
+        """Whether the log is there with all rows of a run that is done."""
+        rows, known = self._log_file.read(), self._log.log
+        more = rows[len(known) :]
+        return rows[: len(known)] == known and len(more) < 2 and self._row_is_there(rows, trainer)
 
 
 def _drop_epoch(row):

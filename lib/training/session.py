@@ -115,6 +115,15 @@ class Session:
                 self._saver(self._trainer)
             self._reports.finish(self._trainer, self.finished)
 
+    def complete_log(self):
+        """Write the log of a run that is done, where it is not whole.
+
+        The run may have ended between its last snapshot and its log.
+        """
+        if self._leads and not self._reports.are_written(self._trainer):
+            loop.run(self._trainer)  # no iteration, but it has a time then
+            self._reports.finish(self._trainer, True)
+
     def _failure(self, error):
         kept = f"the last good snapshot is {self._saver.path}" if self._saver.path else (
             "there is no snapshot yet"
