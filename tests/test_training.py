@@ -26,7 +26,7 @@ from command_line import (
 import dnc
 from lib import DNC
 from lib.baseline import LSTMBaseline
-from lib.training import evaluation, loop
+from lib.training import evaluation, loop, reports
 from lib.training.interrupt import Interrupt
 from tasks import Addition, Repeat
 
@@ -295,6 +295,24 @@ def test_the_log_of_a_finished_run_is_completed(log, tmp_path, capsys):
     for interval in (3, 2, 7):  # the rows are not those of another interval
         run(capsys, "--out", tmp_path, "--log_interval", interval)
     assert contents(tmp_path) == before
+
+
+def test_an_iteration_whose_report_fails_is_saved_whole(tmp_path, capsys, monkeypatch):
+    """All that a snapshot holds of it, the loss curve too, is there before anything is written."""
+    given = ["--log_interval", 3, "--iterations", 9]
+    train(capsys, tmp_path / "whole", *given)
+
+    def fail(self, trainer):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reports._LogFile, "write", fail)
+        status, _, err = run(capsys, *TINY, "--seed", 1, "--out", tmp_path / "parts", *given)
+    assert status == 1 and "No space left" in err and snapshots_in(tmp_path / "parts") == [3]
+    train(capsys, tmp_path / "parts", *given)
+    assert_same_training(
+        *(tmp_path / kind / "dnc_addition_iter_9.npz" for kind in ("whole", "parts"))
+    )
 
 
 # Being stopped

@@ -150,19 +150,23 @@ class Reports:
         self._log = extensions.LogReport(["loss"], self._row_is_due, _drop_epoch, log_name=None)
         self._table = _Table(["elapsed_time", "iteration", "loss"], out=_Lines())
         self._log_file = _LogFile(os.path.join(trainer.out, f"{name}_log.json"))
-        # The order matters: that of their registration.
+        # The order matters: that of their registration. First those that a snapshot has a part of:
+        # what prints or writes may fail, and then the snapshot is saved with what came before.
         trainer.extend(self._log, trigger=every(1))
+        if importlib.util.find_spec("matplotlib"):
+            self._draw_curve(trainer, f"{name}_loss.png")
         trainer.extend(self._table, trigger=every(interval))
         trainer.extend(self._log_file, trigger=every(interval))
         trainer.extend(lambda trainer: self.sample(trainer), "Sample", every(_ROWS * interval))
         if sys.stderr.isatty():
             trainer.extend(_ProgressBar(iterations), trigger=every(1))
-        if importlib.util.find_spec("matplotlib"):
-            try:
-                curve = _Plot(f"{name}_loss.png", _ROWS * interval)
-                trainer.extend(curve, "PlotReport", every(1))
-            except ImportError as error:
-                _tell_without_curve(error)
+
+    def _draw_curve(self, trainer, filename):
+        try:
+            curve = _Plot(filename, _ROWS * self._interval)
+            trainer.extend(curve, "PlotReport", every(1))
+        except ImportError as error:
+            _tell_without_curve(error)
 
     def _row_is_due(self, trainer):
         return self._finishing or trainer.updater.iteration % self._interval == 0
