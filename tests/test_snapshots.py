@@ -7,11 +7,13 @@ import zipfile
 import chainer
 import numpy as np
 import pytest
-from command_line import TINY, assert_same_training, contents, load, run, train
+from command_line import LOG, TINY, assert_same_training, contents, load, run, train
 
 from lib import DNC
 from lib.baseline import LSTMBaseline
 from lib.training import snapshots
+
+MOMENT, ITERATION = "optimizer/read_out/W/m", "trainer/updater/iteration"
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +181,15 @@ DAMAGE = {
     "a pickle": pickled,
     "a weight of another shape": lambda path: replace(path, "model/read_out/W", np.zeros((7, 7))),
     "no configuration": lambda path: replace(path, "config", np.asarray("[1]")),
+    "moments of another shape": lambda path: replace(path, MOMENT, np.zeros(3, "f")),
+    "moments in words": lambda path: replace(path, MOMENT, np.asarray("none")),
+    "a weight of integers": lambda path: replace(path, "model/read_out/b", np.zeros(1, int)),
+    "an iteration below 0": lambda path: replace(path, ITERATION, np.asarray(-5)),
+    "an iteration beyond all": lambda path: replace(path, ITERATION, np.asarray(2**62)),
+    "iterations": lambda path: replace(path, ITERATION, np.arange(3)),
+    "a log that is none": lambda path: replace(path, LOG, np.asarray('{"a": 1}')),
+    "a log of words": lambda path: replace(path, LOG, np.asarray('["a", 1]')),
+    "a log without numbers": lambda path: replace(path, LOG, np.asarray('[{"loss": "a"}]')),
     "no random state": lambda path: replace(path, "trainer/updater/random_state", np.asarray("{}")),
     "a folder": become_folder,
 }

@@ -14,6 +14,7 @@ import numpy as np
 from chainer.serializers import DictionarySerializer, NpzDeserializer
 
 from ..files import write_atomically
+from . import entries as entries_of
 from . import npz
 
 
@@ -67,6 +68,7 @@ class Snapshot:
             self._arrays = npz.read(content)
             entries = set(json.loads(str(self._arrays.pop("entries"))))
             self.config = dict(json.loads(str(self._arrays["config"])))
+            entries_of.check(self._arrays)
         except Exception as error:
             raise DamagedSnapshotError(_reason(error)) from error
         for what, names in (
