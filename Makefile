@@ -16,7 +16,7 @@ FOR_RUN := $(VENV)/.installed-for-run
 FOR_TEST := $(VENV)/.installed-for-test
 METADATA := setup.py pyproject.toml build-constraints.txt $(wildcard lib/compat/installed/*)
 
-.PHONY: help run test demo lint format bench results clean same-python
+.PHONY: help run test demo lint format bench results torture clean same-python
 
 help:
 	@echo 'make run     train on the addition task; make run ARGS="--task repeat" for another,'
@@ -27,6 +27,7 @@ help:
 	@echo 'make format  repair what can be repaired of them'
 	@echo 'make bench   measure the time per step'
 	@echo 'make results train what README.md reports; make results ARGS=generalise for a part'
+	@echo 'make torture harm trainings in every way, and see that none is lost; minutes'
 	@echo 'make clean   remove .venv and all caches; result/ stays'
 	@echo
 	@echo 'The first of them makes .venv with $(PYTHON); make run PYTHON=python3.11 for another.'
@@ -61,6 +62,10 @@ bench: $(FOR_TEST)
 
 results: $(FOR_TEST)
 	$(BIN) -m experiments $(ARGS)
+
+torture: ARGS ?= --json asset/torture.json
+torture: $(FOR_TEST)
+	$(BIN) -m torture $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
