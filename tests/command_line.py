@@ -64,6 +64,11 @@ def timeless(log):
     return [{name: row[name] for name in row if name != "elapsed_time"} for row in rows]
 
 
+def snapshot(folder, iteration):
+    """The path of a snapshot."""
+    return Path(folder) / f"dnc_addition_iter_{iteration}.npz"
+
+
 def contents(folder):
     """What lies in a folder: names, sizes and times."""
     files = sorted(Path(folder).rglob("*"))

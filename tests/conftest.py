@@ -21,6 +21,7 @@ from lib.kernels.backends import numba_problem
 # isort: split
 
 import chainer
+import command_line
 
 # The same examples on every run: a failure can be repeated, and the time taken does not wander.
 # DNC_EXAMPLES=5000 in the environment draws as many for each test, and others on every run.
@@ -58,3 +59,20 @@ def backend(request):
     """The test runs once with each implementation of the steps."""
     with chainer.using_config("dnc_backend", request.param):
         yield request.param
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with snapshots of iterations 4, 8 and 10."""
+    folder = tmp_path_factory.mktemp("trained")
+    given = [*command_line.TINY, "--out", str(folder), "--seed", "1", "--log_interval", "3"]
+    assert command_line.dnc.main([*given, "--iterations", "10", "--snapshot_interval", "4"]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """The same for a test to damage; an older file's time must not matter, so all have one."""
+    for file in trained.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path

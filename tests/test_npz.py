@@ -9,31 +9,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from command_line import load, run, train
+from command_line import load, run, snapshot, train
 
 from lib.training import npz, snapshots
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    import dnc
-
-    folder = tmp_path_factory.mktemp("trained")
-    given = ["--hps", "8,4,1,8,2", "--max_seq_len", "4", "--out", str(folder), "--seed", "1"]
-    assert dnc.main([*given, "--iterations", "10", "--snapshot_interval", "4"]) == 0
-    return folder
-
-
-@pytest.fixture
-def folder(trained, tmp_path):
-    for file in trained.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    return tmp_path
-
-
-def snapshot(folder, iteration):
-    return folder / f"dnc_addition_iter_{iteration}.npz"
-
 
 # Cannot be read now
 

@@ -7,36 +7,13 @@ import zipfile
 import chainer
 import numpy as np
 import pytest
-from command_line import LOG, TINY, assert_same_training, contents, load, run, train
+from command_line import LOG, TINY, assert_same_training, contents, load, run, snapshot, train
 
 from lib import DNC
 from lib.baseline import LSTMBaseline
 from lib.training import snapshots
 
 MOMENT, ITERATION = "optimizer/read_out/W/m", "trainer/updater/iteration"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with snapshots of iterations 4, 8 and 10."""
-    import dnc
-
-    folder = tmp_path_factory.mktemp("trained")
-    given = [*TINY, "--out", str(folder), "--seed", "1", "--log_interval", "3"]
-    assert dnc.main([*given, "--iterations", "10", "--snapshot_interval", "4"]) == 0
-    return folder
-
-
-@pytest.fixture
-def folder(trained, tmp_path):
-    """The same for a test to damage; an older file's time must not matter, so all have one."""
-    for file in trained.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    return tmp_path
-
-
-def snapshot(folder, iteration):
-    return folder / f"dnc_addition_iter_{iteration}.npz"
 
 
 def test_snapshots_lie_at_each_interval_and_at_the_end(trained):
