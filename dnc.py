@@ -61,14 +61,12 @@ def run(argv):
     parser = training.build_parser(list(tasks.TASKS), COMMAND)
     settings = training.parse(parser, argv)
     try:
-        check(settings)
-        # What overflows shows in the loss and in the scores.
-        with training.one_blas_thread(), single_precision(), np.errstate(all="ignore"):
-            if settings.test_seq_len:
-                return test(settings)
+        with training.one_blas_thread():
             if settings.distributed:
                 return train_together(settings)
-            return train(settings, training.Team())
+            check(settings)
+            with single_precision():
+                return test(settings) if settings.test_seq_len else train(settings, training.Team())
     except WrongArgumentError as error:
         parser.error(str(error))
     except (FailedError, training.MisfitError, training.TrainingFailedError, MemoryError) as error:
@@ -95,6 +93,8 @@ def check(settings):
             if settings.lstm_only and name in settings.given and not of_paper:
                 raise ValueError(f"argument --{name}: is for a DNC, and not for --lstm_only")
         training.check_room(settings, task)
+        if settings.distributed and settings.test_seq_len:
+            raise ValueError("argument --distributed: is for training, not for --test_seq_len")
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):
             raise ValueError("argument --plot: goes with --test_seq_len, and not with --lstm_only")
     except ValueError as error:
@@ -216,7 +216,8 @@ def train_together(settings):
         team = training.gather(settings.gpu)
     except ValueError as error:
         raise WrongArgumentError(error) from error
-    with team.one_voice(), team.ending_together(COMMAND.split()[-1]):
+    with team.one_voice(), team.ending_together(COMMAND.split()[-1]), single_precision():
+        team.each(lambda: check(settings))
         settings = team.first(lambda: settings)  # its seed may have been drawn
         # Not the snapshot's, which is the first process's.
         own = {"gpu": team.device(settings.gpu), "given": settings.given | {"gpu"}}
@@ -226,8 +227,8 @@ def train_together(settings):
 def train(settings, team):
     """Train, from the newest whole snapshot on where there is one."""
     with training.Interrupt() as interrupt, training.RunLock(settings.out, settings.name) as lock:
-        interrupt.at_once = team.size == 1
         try:
+            interrupt.at_once = team.size == 1
             team.first(lambda: take(lock))
             return go_on(settings, lock, interrupt, team)
         except training.Stopped:

@@ -79,7 +79,7 @@ setup(
     install_requires=[
         "chainer==7.8.1",  # the last release; building it needs build-constraints.txt
         "numpy>=1.23",
-        "portalocker>=2.7",
+        "portalocker>=2.10.1",
         "threadpoolctl>=3.1",
         "tqdm>=4.60",
     ],

@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import chainer
 import numpy as np
 import pytest
 from command_line import ROOT, TINY, assert_same_training, load, run
 
-from lib.training import Team
+from lib.training import Interrupt, Team, loop
 from lib.training.team import gather
 
 MPIEXEC = shutil.which("mpiexec", path=os.path.dirname(sys.executable)) or shutil.which("mpiexec")
@@ -212,3 +213,23 @@ def test_without_mpi4py_the_program_says_so(tmp_path, capsys, monkeypatch):
     status, out, err = run(capsys, *GIVEN, "--distributed", "--out", tmp_path / "x")
     assert (status, out) == (2, "") and err.count("\n") == 1 and "--distributed" in err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_signal_while_the_others_are_told_counts_the_next_time(tmp_path):
+    """Else this process would stop alone, and the others wait for it for ever."""
+
+    class Messenger:
+        def __init__(self, interrupt):
+            self._interrupt = interrupt
+
+        def allgather(self, value):
+            self._interrupt.signum = signal.SIGTERM  # comes when the message is out
+            return [value, None]
+
+    interrupt, team = Interrupt(), Team(Communicator())
+    team._communicator.mpi_comm = Messenger(interrupt)
+    optimizer = loop.make_optimizer(chainer.Chain(), 0.1)
+    updater = loop.SequenceUpdater(optimizer, None, None, team=team)
+    trainer = loop.make_trainer(updater, 9, interrupt, str(tmp_path), team)
+    assert [trainer.stop_trigger(trainer) for _ in range(2)] == [False, True]
+    assert interrupt.signum == signal.SIGTERM

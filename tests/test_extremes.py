@@ -17,6 +17,8 @@ import pytest
 import reference
 from helpers import Sizes
 
+from lib.memory import bounds, content
+
 pytestmark = pytest.mark.usefixtures("backend")
 
 KINDS = pytest.mark.parametrize("K", [0, 3])
@@ -238,3 +240,13 @@ def test_the_gradient_of_ten_thousand_steps():
         found.append({path: param.grad for path, param in model.namedparams()})
     assert all(np.isfinite(grad).all() for grad in found[0].values())
     helpers.assert_same(*found, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0, 1e-25, 1e25])
+def test_the_bits_of_a_sequence_do_not_depend_on_its_neighbours(scale, backend):
+    """One row that needs more than float32 is computed otherwise, and it alone."""
+    vectors = np.random.default_rng(0).normal(size=(2, 50, 7)).astype("f")
+    odd = vectors.copy()
+    odd[1] *= np.float32(scale)
+    for function in (content.inverse_norms, bounds.feed_scale):
+        np.testing.assert_array_equal(function(odd)[0], function(vectors)[0])

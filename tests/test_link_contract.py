@@ -831,6 +831,22 @@ def test_what_stands_after_the_end_never_matters(sizes, junk, recompute):
 
 @BOTH
 @pytest.mark.parametrize("field", reference.FIELDS)
+def test_the_state_of_a_sequence_that_takes_no_part_never_matters(sizes, field):
+    """It stays what it is, and no gradient of a weight has to do with it."""
+    found = []
+    for junk in (0, np.nan):
+        model = started(sizes, B=3)
+        value = getattr(model.get_state(), field)
+        (value[0] if isinstance(value, tuple) else value).array[1] = junk
+        model.cleargrads()
+        F.sum(model.unroll(helpers.inputs(sizes, 3, 3, np.float32), [3, 0, 2])).backward()
+        found.append({path: param.grad.copy() for path, param in model.namedparams()})
+    assert_equal(*found)
+    assert all(np.isfinite(gradient).all() for gradient in found[1].values())
+
+
+@BOTH
+@pytest.mark.parametrize("field", reference.FIELDS)
 def test_a_state_of_another_shape(sizes, field):
     model = started(sizes, B=3)
     state = model.get_state()

@@ -206,3 +206,45 @@ def test_training_goes_on_from_a_compressed_snapshot(folder, capsys):
     np.savez_compressed(snapshot(folder, 10), **load(snapshot(folder, 10)))
     assert run(capsys, "--out", folder, "--iterations", 11)[0] == 0
     train(capsys, folder, "--task", "repeat", "--iterations", 1)
+
+
+@pytest.mark.parametrize("where", ["read", "load"])
+def test_memory_that_runs_out_says_nothing_of_a_snapshot(where, folder, capsys, monkeypatch):
+    def fail(*args, **options):
+        raise MemoryError("no room")
+
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    if where == "read":
+        monkeypatch.setattr(npz, "read", fail)
+    else:
+        monkeypatch.setattr(snapshots.NpzDeserializer, "__call__", fail)
+    status, out, err = run(capsys, "--out", folder, "--iterations", 20)
+    assert (status, out) == (1, "") and "no room" in err and err.count("\n") == 1
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_looked_at_is_not_an_empty_one(folder, capsys, monkeypatch):
+    def fail(path):
+        raise OSError(116, "Stale file handle", str(path))
+
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(os, "listdir", fail)
+    for given in (["--iterations", 20], ["--test_seq_len", 3]):
+        status, out, err = run(capsys, "--out", folder, *given)
+        assert (status, out) == (1, "") and "Stale file handle" in err and err.count("\n") == 1
+    monkeypatch.undo()
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("processes", [None, [], float("inf"), -3, "2", True])
+def test_processes_that_are_none(processes, folder, capsys):
+    with_config(snapshot(folder, 10), processes=processes)
+    status, out, err = run(capsys, "--out", folder, "--iterations", 9)
+    assert status == 0 and f"Resuming from {snapshot(folder, 8)}\n" in out
+    assert "processes is" in err and err.count("\n") == 1
+
+
+def test_a_test_needs_no_room_for_the_batches_of_training(folder, capsys):
+    with_config(snapshot(folder, 10), batch_size=10**9)
+    asked = ["--test_seq_len", 3, "--test_samples", 1]
+    assert run(capsys, "--out", folder, *asked)[0] == 0

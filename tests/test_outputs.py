@@ -12,7 +12,7 @@ import pytest
 from command_line import ROOT, TINY, assert_same_training, run, start, train
 
 from lib import files
-from lib.training import Interrupt, Stopped, outputs
+from lib.training import Interrupt, Stopped, loop, outputs
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 DONE = "dnc_addition_iter_40.npz"
@@ -256,3 +256,28 @@ def test_a_signal_during_compilation_acts_at_once(signum, status, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == status and "nothing to resume from" in out
     assert "Traceback" not in err and time.monotonic() - began < 10
+
+
+def test_the_first_iteration_is_not_lost(tmp_path, capsys, monkeypatch):
+    """A signal after the first update, and before anybody looks for one."""
+    update = loop.SequenceUpdater.update
+
+    def update_and_signal(self):
+        update(self)
+        if self.iteration == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(loop.SequenceUpdater, "update", update_and_signal)
+    status, out, err = run(capsys, *GIVEN, "--out", tmp_path)
+    assert (status, err) == (143, "") and "dnc_addition_iter_1.npz" in out
+    assert (tmp_path / "dnc_addition_iter_1.npz").exists()
+
+
+def test_without_an_iteration_there_is_no_snapshot(tmp_path, capsys, monkeypatch):
+    def fail(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(loop.SequenceUpdater, "update", fail)
+    status, _, err = run(capsys, *GIVEN, "--out", tmp_path)
+    assert status == 1 and "there is no snapshot yet" in err
+    assert not list(tmp_path.glob("*.npz"))

@@ -53,7 +53,7 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     """Run the model over a batch of sequences; arguments and results as ``sequence.unroll``."""
     p, backend = parameters, backend_for(xs, 0)
     z = affine(xs, p.upward_W, p.upward_b)
-    hs, steps = start_history(state.h, *xs.shape[:2]), []
+    hs, steps = start_history(state.h, xs.shape[1], active), []
 
     def step(t, n, state):
         z[t, :n] += multiply(p.lateral_W, state.h)

@@ -71,10 +71,14 @@ def multiply(W, x):
     return (W @ x.T).T
 
 
-def start_history(first, T, B):
-    """Room for T + 1 steps of a vector (·, D), zero but for the first of its B sequences."""
-    history = module_of(first).zeros((T + 1, B, first.shape[1]), first.dtype)
-    history[0] = first[:B]
+def start_history(first, B, active):
+    """Room for T + 1 steps of a vector (·, D) of B sequences: its state before, then zeros.
+
+    And zeros for those that are not fed, whatever their state: NaN would spread.
+    """
+    history = module_of(first).zeros((len(active) + 1, B, first.shape[1]), first.dtype)
+    fed = active[0] if active else 0
+    history[0, :fed] = first[:fed]
     return history
 
 

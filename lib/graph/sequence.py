@@ -72,7 +72,7 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     Y = len(p.read_out_b)
     projected = affine(xs, p.upward_W[:, :X], p.upward_b)
     ys = module_of(xs).zeros((T, B, Y), xs.dtype)
-    hs, reads = start_history(state.h, T, B), start_history(state.read_vectors, T, B)
+    hs, reads = (start_history(each, B, active) for each in (state.h, state.read_vectors))
     scales, steps = content.inverse_norms(state.memory), []
 
     def step(t, n, state):

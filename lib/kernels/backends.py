@@ -77,15 +77,18 @@ def _wait_for_imports():
     """
     _importing.acquire()
     _held.append(_importing)
-    compiler = sys.modules.get("numba.core.compiler_lock")
-    if compiler is not None:
-        compiler.global_compiler_lock.acquire()
-        _held.append(compiler.global_compiler_lock)
+    module = sys.modules.get("numba.core.compiler_lock")
+    compiling = getattr(module, "global_compiler_lock", None)  # others may just be importing it
+    if compiling is not None:
+        compiling.acquire()
+        _held.append(compiling)
 
 
 def _go_on():
-    while _held:
-        _held.pop().release()
+    locks = _held[::-1]
+    _held.clear()  # while they are held: the next fork begins when the last one is released
+    for lock in locks:
+        lock.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -49,11 +49,10 @@ def feed_backward(reads, g_fed, bounded):
 def feed_scale(reads):
     """1 / √(1 + |r|²) (…, 1): the length of what is fed rises with |r|, and stays below 1."""
     xp = module_of(reads)
-    if xp is np:
-        with np.errstate(over="ignore"):
-            squared = np.square(reads).sum(axis=-1, keepdims=True)
-        if squared.max(initial=0) < np.inf:
-            return 1 / np.sqrt(1 + squared)
+    with np.errstate(over="ignore"):
+        scales = 1 / xp.sqrt(1 + xp.square(reads).sum(axis=-1, keepdims=True))
+    if xp is np and scales.all():
+        return scales
     # In float64, which takes longer, the square of no float32 overflows.
     squared = xp.square(reads, dtype=np.float64).sum(axis=-1, keepdims=True)
-    return (1 / xp.sqrt(1 + squared)).astype(reads.dtype)
+    return xp.where(scales == 0, (1 / xp.sqrt(1 + squared)).astype(reads.dtype), scales)

@@ -27,14 +27,23 @@ def inverse_norms(vectors):
     A vector of float32 whose length is below the smallest normal number counts as zero, as does one
     of float64 whose squared length is: there the division would be noise.
     """
-    xp, char = module_of(vectors), vectors.dtype.char
-    if xp is np:
-        squared = np.einsum("...w,...w->...", vectors, vectors)
-        if SMALLEST_NORMAL[char] <= squared.min(initial=1) and squared.max(initial=1) < np.inf:
-            return 1 / np.sqrt(squared)
-    # In float64, which takes longer, the square of no normal float32 overflows or vanishes.
+    xp = module_of(vectors)
+    squared = xp.einsum("...w,...w->...", vectors, vectors)
+    odd = ~((SMALLEST_NORMAL[squared.dtype.char] <= squared) & (squared < np.inf))
+    squared[odd] = 1
+    scales = 1 / xp.sqrt(squared)
+    if xp is np:  # those alone; a GPU does all rather than wait for how many they are
+        if odd.any():
+            scales[odd] = _wide_inverse_norms(vectors[odd])
+        return scales
+    return xp.where(odd, _wide_inverse_norms(vectors), scales)
+
+
+def _wide_inverse_norms(vectors):
+    """In float64, where the square of no normal float32 overflows or vanishes; slower."""
+    xp = module_of(vectors)
     squared = xp.einsum("...w,...w->...", vectors, vectors, dtype=np.float64)
-    squared[squared < SMALLEST_SQUARE[char]] = xp.inf
+    squared[squared < SMALLEST_SQUARE[vectors.dtype.char]] = np.inf
     return (1 / xp.sqrt(squared)).astype(vectors.dtype)
 
 

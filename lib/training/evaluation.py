@@ -5,7 +5,7 @@ import numpy as np
 from chainer.backends import cuda
 
 # Sequences run at once: more gain little, and the memory they need grows with them.
-_BATCH = 16
+BATCH = 16
 
 
 def evaluate(model, sample_batch, score, count):
@@ -22,10 +22,12 @@ def evaluate(model, sample_batch, score, count):
         of the mean scores over all sequences.
     """
     example, scores = None, []
-    for start in range(0, count, _BATCH):
-        xs, targets = sample_batch(min(_BATCH, count - start))
+    for start in range(0, count, BATCH):
+        xs, targets = sample_batch(min(BATCH, count - start))
         model.reset_state()
-        with chainer.using_config("train", False), chainer.no_backprop_mode():
+        # What overflows shows in the scores.
+        testing = chainer.using_config("train", False), chainer.no_backprop_mode()
+        with testing[0], testing[1], np.errstate(all="ignore"):
             outputs = cuda.to_cpu(model.unroll(model.device.send(xs)).array)
         scores.append(score(outputs, targets))
         if example is None:

@@ -2,7 +2,7 @@
 
 import os
 
-from . import snapshots
+from . import evaluation, snapshots
 from .settings import Settings, of_config
 from .tables import as_text, side_by_side
 
@@ -37,7 +37,9 @@ def check_config(snapshot, task_of):
         task_of: gives the task of settings, or ValueError.
     """
     try:
-        snapshot.processes = int(snapshot.config.get("processes", 1))
+        snapshot.processes = snapshot.config.get("processes", 1)
+        if type(snapshot.processes) is not int or snapshot.processes < 1:
+            raise ValueError(f"processes is {snapshot.processes!r}")
         snapshot.config = of_config(snapshot.config)
         before = Settings.of({}).of_snapshot(snapshot.config)
         shapes = weight_shapes(describe(before, task_of(before)))
@@ -90,14 +92,16 @@ def check_room(settings, task):
     """ValueError where this machine has less memory than the least that a run takes on the CPU."""
     N, W, R, H, K = (0, 0, 0, settings.hps[3], 0) if settings.lstm_only else settings.hps
     X, Y = task.input_width, task.output_width
-    steps = settings.test_seq_len or settings.max_seq_len
+    steps, count = settings.max_seq_len, settings.batch_size
+    if settings.test_seq_len:
+        steps, count = settings.test_seq_len, min(evaluation.BATCH, settings.test_samples)
     state = N * max(W, R, K if 0 < K < N else N) + steps * (X + Y)
     weights = 4 * H * (X + R * W + H)
-    needed, there = 4 * (state * settings.batch_size + weights), _memory()
+    needed, there = 4 * (state * count + weights), _memory()
     if needed > there and settings.gpu < 0:
         longest = "test_seq_len" if settings.test_seq_len else "max_seq_len"
         raise ValueError(
-            f"hps {as_text(settings.hps)}, batch_size {settings.batch_size} and {longest} {steps}: "
+            f"hps {as_text(settings.hps)}, {longest} {steps} and batch_size {count}: "
             f"at least {needed / 2**30:,.0f} GiB of memory are needed, of which this machine has "
             f"{there / 2**30:,.0f}"
         )

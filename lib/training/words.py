@@ -4,6 +4,11 @@ from . import tables
 from .settings import STARTING
 
 
+def in_one_line(error):
+    """What an exception says, and of what kind it is."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def announce(settings, snapshot, team):
     """Print the settings and, where a snapshot was loaded, what has changed since.
 
