@@ -47,6 +47,19 @@ def accumulate_bias(sizes):
     return np.append(np.zeros(Y), bias)
 
 
+def mixed_bias(sizes):
+    """A bias for both: half of the read heads look up sharply, the others read all rows evenly.
+
+    Half of what is written goes to a fresh row, half to where it is looked up; nothing is erased.
+    """
+    Y, _, W, R = sizes[:4]
+    bias, at = recall_bias(sizes, gates=8), interface.layout(W, R)
+    xi = bias[Y:]
+    xi[at.read_strengths][: R // 2] = -3
+    xi[at.allocation_gate], xi[at.erase] = 0, -9
+    return bias
+
+
 class Start(NamedTuple):
     """What the recipe of the program has beside a memory that starts in one of these ways."""
 
@@ -56,6 +69,7 @@ class Start(NamedTuple):
 
 STARTS = {
     "recall": Start(forget_bias=-2.0, past_decay=0.0),
+    "mixed": Start(forget_bias=-2.0, past_decay=0.0),
     "accumulate": Start(forget_bias=-5.0, past_decay=300.0),
 }
 
@@ -71,9 +85,9 @@ def initialize(model, memory=None, input_scale=None, forget_bias=None):
             Chainer's initialisers.
         memory (str): None, as a new model has it: the bias of ``controller.linear`` is set. Or what
             the recipe of the program starts from: "recall", the same with gates that are wide open,
-            for what must be kept apart; or "accumulate", for what must be added up, where the
+            for what must be kept apart; "accumulate", for what must be added up, where the
             controller also starts without a view of its past, and what is written and read with
-            larger weights.
+            larger weights; or "mixed", half of the read heads for each.
         input_scale (float): the columns of the controller's weights that see the input start with a
             standard deviation of input_scale / √X. Chainer's scale them for all of [x ; r], of
             which the input may be a small part. None: as they are.
@@ -88,6 +102,9 @@ def initialize(model, memory=None, input_scale=None, forget_bias=None):
     if memory == "accumulate":
         _set(bias, accumulate_bias(model.sizes))
         _start_accumulating(model)
+    elif memory == "mixed":
+        _set(bias, mixed_bias(model.sizes))
+        _draw(model.read_out.W, 64, (slice(None), slice(model.sizes.R // 2 * model.sizes.W)))
     else:
         _set(bias, recall_bias(model.sizes, gates=8) if memory else initial_bias(model.sizes))
     start_controller(model.controller.lstm, model.X, input_scale, forget_bias)

@@ -67,6 +67,20 @@ def test_the_start_of_a_memory_that_recalls():
             np.testing.assert_array_equal(param.array, before[path], err_msg=path)
 
 
+def test_the_start_of_a_memory_for_both():
+    model = model_of()
+    before = {path: p.array.copy() for path, p in model.namedparams()}
+    initialize(model, "mixed")
+    wanted = bias_of(model_of())
+    wanted.update(write_gate=8, allocation_gate=0, erase=-9)
+    wanted["read_strengths"][0] = -3
+    for name, values in bias_of(model).items():
+        np.testing.assert_array_equal(values, wanted[name], err_msg=name)
+    columns = model.read_out.W.array
+    assert columns[:, :4].std() == pytest.approx(64 / 4**0.5, rel=0.6)
+    np.testing.assert_array_equal(columns[:, 4:], before["/read_out/W"][:, 4:])
+
+
 def test_all_rows_of_such_a_memory_stay_alike():
     """Whatever comes, each read is close to an even one, and what was written is kept."""
     model = model_of()

@@ -130,9 +130,9 @@ class Settings:
         "task",
         "the recipe",
         "how the memory starts: recall (rows kept apart, looked up sharply), accumulate (all that "
-        "is written adds up), plain (as a new DNC), or task: accumulate for addition, recall for "
-        "repeat, plain for priority_sort",
-        values.one_of("task", "recall", "accumulate", "plain"),
+        "is written adds up), mixed (half of the heads for each), plain (as a new DNC), or task: "
+        "accumulate for addition, recall for repeat, plain for priority_sort",
+        values.one_of("task", "recall", "accumulate", "mixed", "plain"),
         "M",
         before="plain",
     )
