@@ -123,7 +123,7 @@ def test_a_deferred_width_must_be_known(given):
 
 
 def test_there_is_no_such_memory():
-    with pytest.raises(ValueError, match="None or one of recall, accumulate, got 'count'"):
+    with pytest.raises(ValueError, match="None or one of recall, mixed, accumulate, got 'count'"):
         initialize(model_of(), "count")
 
 
