@@ -107,15 +107,19 @@ def lengths(axes, found, task):
 
 
 def curves(axes, found, task):
-    """The loss against the iteration, each run a thin line, their median a thick one."""
+    """The loss against the sequences seen, each run a thin line, their median a thick one."""
     for colour, (label, runs) in zip(COLOURS, found.items()):
-        all_losses = [run["losses"] for run in runs if run["task"] == task]
+        all_losses = [
+            [(at * run["batch_size"], loss) for at, loss in run["losses"]]
+            for run in runs
+            if run["task"] == task
+        ]
         for losses in all_losses:
             axes.plot(*zip(*losses), color=colour, lw=0.5, alpha=0.4)
         if all_losses:
             x = [at for at, _ in all_losses[0]]
             middle = [statistics.median(loss for _, loss in at) for at in zip(*all_losses)]
             axes.plot(x, middle, color=colour, lw=1.6, label=label)
-    axes.set(yscale="log", xlabel="iteration", title=f"{task}: training loss, mean of 500")
+    axes.set(yscale="log", xlabel="sequences", title=f"{task}: training loss, mean of 500 updates")
     axes.title.set_fontsize(9)
     axes.grid(alpha=0.3)

@@ -109,6 +109,7 @@ def result(run, folder):
         "task": run.task,
         "seed": run.seed,
         "iterations": run.iterations,
+        "batch_size": run.settings["batch_size"],
         "arguments": " ".join([*run.program[1:], *map(str, run.arguments)]),
         "seconds": round(rows[-1]["elapsed_time"], 1),
         "losses": [[row["iteration"], float(f"{row['loss']:.3g}")] for row in rows],
