@@ -90,6 +90,19 @@ def test_they_resume_bit_for_bit_and_say_where_they_do_not(tmp_path):
 
 
 @needs_mpi
+def test_a_finished_run_completes_its_log(tmp_path):
+    assert mpi(2, *GIVEN, "--iterations", 3, "--out", tmp_path)[0] == 0
+    log = tmp_path / "dnc_addition_log.json"
+    whole = json.loads(log.read_text())
+    log.unlink()
+    status, out, err = mpi(2, "--iterations", 3, "--out", tmp_path)
+    assert (status, err) == (0, "") and "Finished already" in out
+    assert [row["iteration"] for row in json.loads(log.read_text())] == [
+        row["iteration"] for row in whole
+    ]
+
+
+@needs_mpi
 def test_without_a_seed_all_have_the_same(tmp_path):
     status, out, err = mpi(2, *TINY, "--iterations", 3, "--out", tmp_path)
     assert (status, err) == (0, "") and "Done: " in out

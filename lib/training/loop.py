@@ -134,11 +134,13 @@ def make_trainer(updater, iterations, interrupt, out, team=None):
     team = team or Team()
 
     def stop(trainer):
+        if trainer.updater.iteration >= iterations:
+            return True
         # All go by what they have told each other, and by nothing that came to one meanwhile.
         told = team.any(interrupt.signum)
         if told is not None:
             interrupt.signum = told
-        return told is not None or trainer.updater.iteration >= iterations
+        return told is not None
 
     return training.Trainer(updater, stop, out)
 
