@@ -6,6 +6,7 @@ first, so that all tests run on that: ``lib`` is then the second name.
 
 import importlib
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -22,6 +23,13 @@ from lib.kernels.backends import numba_problem
 
 import chainer
 import command_line
+
+# What is ignored where the tests were started (nohup, a background job) a program would go on to
+# ignore, and its tests wait for what never comes.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: a failure can be repeated, and the time taken does not wander.
 # DNC_EXAMPLES=5000 in the environment draws as many for each test, and others on every run.

@@ -6,6 +6,7 @@ The exit status is 1 where a run was lost or anything was not as it has to be.
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ _NAMES = {kind.name.replace(" ", "-").replace(",", ""): kind for kind in ALL}
 def main(argv=None):
     """Do what the command line says; the exit status."""
     args = parse(argv)
+    take_signals()
     kinds = [_NAMES[name] for name in args.names]
     start = time.monotonic()
     total = sum(kind.quota(args.kills) for kind in kinds)
@@ -48,6 +50,12 @@ def main(argv=None):
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return int(any(tally.wrong for tally in tallies.values()))
+
+
+def take_signals():
+    """Ignore none that was ignored at the start (nohup, a background job): the runs would too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def parse(argv):
