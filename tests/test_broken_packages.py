@@ -8,6 +8,9 @@ import textwrap
 import pytest
 from command_line import ROOT, TINY
 
+# Most start processes: once, under one name, is enough.
+pytestmark = pytest.mark.slow
+
 BREAKS = {
     "ImportError": "raise ImportError('numpy.core.multiarray failed to import')",
     "SystemError": "raise SystemError('initialization of _internal failed\\nwithout an exception')",

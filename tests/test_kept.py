@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from command_line import ROOT
 
+# Most start processes: once, under one name, is enough.
+pytestmark = pytest.mark.slow
+
 kept = pytest.importorskip("lib.kernels.kept", reason="needs Numba")
 
 SMALL = """

@@ -12,6 +12,9 @@ from command_line import ROOT, TINY, contents, run, start, train
 
 from lib.training import InUseError, RunLock
 
+# Most start processes: once, under one name, is enough.
+pytestmark = pytest.mark.slow
+
 ENDLESS = ["--iterations", 100000, "--snapshot_interval", 5]
 
 

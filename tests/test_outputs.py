@@ -14,6 +14,9 @@ from command_line import ROOT, TINY, assert_same_training, run, start, train
 from lib import files
 from lib.training import Interrupt, Stopped, loop, outputs
 
+# Most start processes: once, under one name, is enough.
+pytestmark = pytest.mark.slow
+
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 DONE = "dnc_addition_iter_40.npz"
 GIVEN = [*TINY, "--seed", "1", "--iterations", "40", "--log_interval", "1"]

@@ -16,6 +16,9 @@ from torture import __main__ as program
 from torture import hostile, kills, plants, surroundings
 from torture.bench import Bench
 
+# Most start processes: once, under one name, is enough.
+pytestmark = pytest.mark.slow
+
 LONG = ("hostile-snapshots", "surroundings", "kernels-damaged")  # some of them are below
 SHORT = [name for name in program._NAMES if name not in LONG]
 
