@@ -30,6 +30,9 @@ from benchmarks import (
 from benchmarks.adapters import chainer_scripts
 from benchmarks.plan import Plan, Sizes
 
+# Nothing here depends on the name of the package: once is enough.
+pytestmark = pytest.mark.slow
+
 TINY = Sizes(N=8, W=4, R=1, H=8, K=2, T=2)
 PLAN = Plan(
     TINY,

@@ -11,9 +11,13 @@ from typing import NamedTuple
 
 import hypothesis
 import hypothesis.strategies as st
+import pytest
 from command_line import contents
 
 import dnc
+
+# Nothing here depends on the name of the package: once is enough.
+pytestmark = pytest.mark.slow
 
 BASE = ["--hps", "4,2,1,3,2", "--max_seq_len", "4", "--iterations", "1", "--seed", "1"]
 A_FILE = "a_file"

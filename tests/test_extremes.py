@@ -19,7 +19,8 @@ from helpers import Sizes
 
 from lib.memory import bounds, content
 
-pytestmark = pytest.mark.usefixtures("backend")
+# Nothing here depends on the name of the package: once is enough.
+pytestmark = [pytest.mark.usefixtures("backend"), pytest.mark.slow]
 
 KINDS = pytest.mark.parametrize("K", [0, 3])
 OPTIONS = pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from command_line import load, run, snapshot, train
 
 from lib.training import npz, snapshots
 
+# Nothing here depends on the name of the package: once is enough.
+pytestmark = pytest.mark.slow
+
 # Cannot be read now
 
 
