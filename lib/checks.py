@@ -158,7 +158,7 @@ def as_index(values, allowed):
 
     A Boolean among integers would become 0 or 1, and what a mask hides would show.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    if isinstance(values, MaskedArray):
         raise TypeError(f"{allowed}, not a MaskedArray")
     if isinstance(values, (list, tuple)) and any(map(is_boolean, values)):
         raise TypeError(f"{allowed}, not {values!r}")

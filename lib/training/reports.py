@@ -100,27 +100,18 @@ class _Plot(extensions.PlotReport):
     def __init__(self, filename, interval):
         of_matplotlib("matplotlib", "use")("Agg")  # to files, also where there is no display
         super().__init__(["loss"], trigger=every(interval), filename=filename, marker=None)
-        self._problem = None
+        self._close = of_matplotlib("matplotlib.pyplot", "close")
+        self._told = False
 
     def __call__(self, trainer):
-        if isinstance(self._problem, ImportError):
-            return
-        try:
-            close = of_matplotlib("matplotlib.pyplot", "close")
-        except ImportError as error:
-            self._give_up(error)
-            return
         try:
             super().__call__(trainer)
         except OSError as error:  # the disk is full, say, and may have room the next time
-            close("all")
+            self._close("all")
             self._init_summary()
-            self._give_up(error)
-
-    def _give_up(self, problem):
-        if self._problem is None:
-            _tell_without_curve(problem)
-        self._problem = problem
+            if not self._told:
+                _tell_without_curve(error)
+            self._told = True
 
     def serialize(self, serializer):
         try:
