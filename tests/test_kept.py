@@ -160,3 +160,11 @@ def test_where_nobody_reads_what_is_said(folder):
     for closed in ("sys.stderr = None", "sys.stderr.close()", "os.close(2)"):
         code = f"import os, sys; {closed}\n" + textwrap.dedent(SMALL)
         assert run(folder, code) == ""
+
+
+def test_what_a_kernel_calls_in_another_file_counts_too():
+    from lib.kernels import adam_pass, backward, compiled, forward
+
+    for kernel in (forward.step, backward.step_backward):
+        assert "def inverse_length" in compiled.shared_sources(kernel.py_func)
+    assert compiled.shared_sources(adam_pass.update.py_func) == ""

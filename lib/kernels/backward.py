@@ -8,18 +8,8 @@ import math
 
 import numpy as np
 
-from .compiled import inlined, kernel, summing
-
-SMALLEST = np.finfo(np.float64).tiny
-
-
-@summing
-def dot(x, y):
-    """Σ x y."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total
+from .compiled import inlined, kernel
+from .vectors import dot, inverse_length
 
 
 @inlined
@@ -80,28 +70,6 @@ def looking_up(weights, similarity, strength, row_scales, squares, g_weights, ro
         g_weights[i] = g_score * row_scales[i]
     one = weights.dtype.type(1)
     return g_strength * (one - math.exp(one - strength)), strength * g_strength
-
-
-@summing
-def squared_length(x):
-    """|x|² in float64, in which the square of no normal float32 overflows or vanishes."""
-    total = 0.0
-    for i in range(x.size):
-        total += np.float64(x[i]) * np.float64(x[i])
-    return total
-
-
-@inlined
-def inverse_length(x, tiny):
-    """1 / |x|, 0 for a zero vector; see ``content.inverse_norms``."""
-    one = x.dtype.type(1)
-    squared = dot(x, x)
-    if tiny <= squared < np.inf:
-        return one / math.sqrt(squared)
-    wide = squared_length(x)
-    if wide < max(np.float64(tiny) * np.float64(tiny), SMALLEST):
-        return one - one
-    return x.dtype.type(1.0 / math.sqrt(wide))
 
 
 @inlined
