@@ -69,6 +69,14 @@ def backend(request):
         yield request.param
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory):
+    """Have the kernels compiled before any test, whichever comes first: the program says so."""
+    folder = tmp_path_factory.mktemp("compiled")
+    for given in (["--iterations", "1"], ["--iterations", "1", "--test_seq_len", "3"]):
+        assert command_line.dnc.main([*command_line.TINY, "--out", str(folder), *given]) == 0
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A folder with snapshots of iterations 4, 8 and 10."""
