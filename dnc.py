@@ -120,6 +120,7 @@ def build(settings, snapshot=None):
         sizes = {name: getattr(settings, name) for name in ("hps", "max_seq_wid", "batch_size")}
         given = ", ".join(f"{n} {training.tables.as_text(value)}" for n, value in sizes.items())
         raise WrongArgumentError(f"{given}: {error}") from error
+    model.device.use()
     return Run(settings, task, rng, model, snapshot)
 
 

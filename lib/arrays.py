@@ -1,14 +1,139 @@
-"""Arrays: which library one belongs to, and where their memory comes from."""
+"""Arrays: NumPy or CuPy, what one way does not suit both, and where their memory comes from.
 
-from functools import wraps
+Nearly all array code is the same for both. What is not stands here, so that on a GPU nothing
+inside a sequence makes the host wait for the device or send it anything.
+"""
+
+from functools import cache, wraps
 
 import numpy as np
 from chainer.backends import cuda
+
+SMALLEST_NORMAL = {char: np.finfo(char).tiny for char in "fd"}
+# The square of the smallest length that counts, in float64.
+SMALLEST_SQUARE = {"f": np.float64(SMALLEST_NORMAL["f"]) ** 2, "d": SMALLEST_NORMAL["d"]}
 
 
 def module_of(array):
     """NumPy or CuPy: ``chainer.backend.get_array_module`` without its cost on a hot path."""
     return np if type(array) is np.ndarray else cuda.get_array_module(array)
+
+
+def constant(like, *numbers):
+    """A few numbers as an array where ``like`` is and of its dtype; sent to a device once."""
+    if type(like) is np.ndarray:
+        return np.array(numbers, like.dtype)
+    return _constant_on(like.device.id, like.dtype.char, numbers)
+
+
+@cache
+def _constant_on(device, char, numbers):
+    with cuda.Device(device):
+        return cuda.cupy.array(numbers, char)
+
+
+def operand(matrix):
+    """A part of a matrix as what many products take; CuPy would copy it for each of them."""
+    return matrix if type(matrix) is np.ndarray else cuda.cupy.ascontiguousarray(matrix)
+
+
+def times(xs, W):
+    """Return x W for all steps: (T, B, I), (I, O) -> (T, B, O). CuPy would use T products."""
+    if type(xs) is np.ndarray:
+        return xs @ W
+    T, B, width = xs.shape
+    return (xs.reshape(T * B, width) @ W).reshape(T, B, W.shape[1])
+
+
+def inverse_norms(vectors):
+    """1 / |v| along the last axis, 0 for a zero vector: its similarity and gradient are 0.
+
+    A vector of float32 whose length is below the smallest normal number counts as zero, as does one
+    of float64 whose squared length is: there the division would be noise.
+    """
+    if type(vectors) is not np.ndarray:
+        smallest = f"(sizeof(T) == 4 ? {SMALLEST_SQUARE['f']!s} : {SMALLEST_SQUARE['d']!s})"
+        return of_squares(vectors, f"y = a < {smallest} ? 0 : 1 / sqrt(a)")
+    squared = np.einsum("...w,...w->...", vectors, vectors)
+    odd = ~((SMALLEST_NORMAL[squared.dtype.char] <= squared) & (squared < np.inf))
+    squared[odd] = 1
+    scales = 1 / np.sqrt(squared)
+    if odd.any():
+        scales[odd] = _wide_inverse_norms(vectors[odd])
+    return scales
+
+
+def _wide_inverse_norms(vectors):
+    """In float64, where the square of no normal float32 overflows or vanishes; slower."""
+    squared = np.einsum("...w,...w->...", vectors, vectors, dtype=np.float64)
+    squared[squared < SMALLEST_SQUARE[vectors.dtype.char]] = np.inf
+    return (1 / np.sqrt(squared)).astype(vectors.dtype)
+
+
+def of_squares(vectors, expression, keepdims=False):
+    """On a GPU: what an expression makes of ``a``, the squared length, along the last axis.
+
+    In float64, in which that of no float32 overflows; CuPy's einsum is a product of matrices for
+    each vector.
+    """
+    return _square_kernel(expression)(vectors, axis=-1, keepdims=keepdims)
+
+
+@cache
+def _square_kernel(expression):
+    square = "(double)x * (double)x"
+    types = {"name": "dnc_of_squares", "reduce_type": "double"}
+    return cuda.cupy.ReductionKernel("T x", "T y", square, "a + b", expression, "0", **types)
+
+
+def times_transposed(a, b):
+    """Return a bᵀ over a batch: (B, H, W), (B, N, W) -> (B, H, N).
+
+    CuPy copies what is not contiguous before a batched product: here the smaller one.
+    """
+    if type(a) is np.ndarray:
+        return a @ b.transpose(0, 2, 1)
+    return (b @ a.transpose(0, 2, 1)).transpose(0, 2, 1)
+
+
+def sums_at(index, values, size):
+    """Sums of ``values`` that share an entry of ``index``, of one shape, as an array (size,).
+
+    CuPy's ``bincount`` waits for the device. Where its atomic additions meet, their order and so
+    the last bits of a sum differ from run to run.
+    """
+    if type(values) is np.ndarray:
+        return np.bincount(index.ravel(), values.ravel(), size).astype(values.dtype)
+    sums = cuda.cupy.zeros(size, values.dtype)
+    cuda.cupy.add.at(sums, index.ravel(), values.ravel())
+    return sums
+
+
+def weighted_sums(weights, x):
+    """Σ_k weights[…, k] x[…, k, r]: (B, N, K), (B, N, K, R) -> (B, N, R)."""
+    if type(x) is np.ndarray:
+        return np.einsum("bnk,bnkr->bnr", weights, x)
+    return (weights[:, :, :, None] * x).sum(axis=2)
+
+
+def head_sums(rows, x):
+    """Σ_r rows[b, r, n] x[b, n, k, r]: (B, R, N), (B, N, K, R) -> (B, N, K)."""
+    if type(x) is np.ndarray:
+        return np.einsum("brn,bnkr->bnk", rows, x)
+    return (rows.transpose(0, 2, 1)[:, :, None] * x).sum(axis=3)
+
+
+def join_columns(parts):
+    """Arrays (B, …) as the columns of one (B, ·). CuPy would upload the addresses of many."""
+    parts = [part.reshape(len(part), -1) for part in parts]
+    if type(parts[0]) is np.ndarray:
+        return np.concatenate(parts, axis=1)
+    joined = cuda.cupy.empty((len(parts[0]), sum(p.shape[1] for p in parts)), parts[0].dtype)
+    start = 0
+    for part in parts:
+        joined[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return joined
 
 
 def underflowing(method):

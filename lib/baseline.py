@@ -83,5 +83,6 @@ class LSTMBaseline(chainer.Chain):
         return ys
 
     def _zero_state(self, B):
-        zeros = self.xp.zeros((B, self.lstm.state_size), self.linear.W.dtype)
+        with chainer.using_device(self.device):
+            zeros = self.xp.zeros((B, self.lstm.state_size), self.linear.W.dtype)
         return LSTMState(zeros, zeros)

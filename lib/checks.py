@@ -237,7 +237,9 @@ def link_columns(link, N):
     columns = link.columns.array if isinstance(link.columns, chainer.Variable) else link.columns
     if columns.dtype.kind not in "iu":
         raise TypeError(f"state.link.columns must be of dtype int32, not {columns.dtype.name}")
-    if columns.size > 0 and (columns.min() < 0 or columns.max() >= N):
-        raise ValueError(
-            f"state.link.columns must be in 0…{N - 1}, not {columns.min()}…{columns.max()}"
-        )
+    if columns.size == 0:
+        return
+    with chainer.using_device(chainer.backend.get_device_from_array(columns)):
+        least, most = int(columns.min()), int(columns.max())
+    if least < 0 or most >= N:
+        raise ValueError(f"state.link.columns must be in 0…{N - 1}, not {least}…{most}")

@@ -108,12 +108,15 @@ class KeepsState(chainer.Chain):
             if given is None:
                 return zero
             if not isinstance(given, chainer.Variable):
-                return chainer.Variable(self.device.send(given.copy()), requires_grad=False)
+                with chainer.using_device(self.device):  # CuPy copies to the current one
+                    given = self.device.send(given.copy())
+                return chainer.Variable(given, requires_grad=False)
             return given if given.device == self.device else F.copy(given, self.device)
 
         state = map_arrays(variable, state, self.zero_state(len(leaves[0])))
         if self.sparse:
-            columns = settle_columns(state.link.values.array, state.link.columns.array)
+            with chainer.using_device(self.device):
+                columns = settle_columns(state.link.values.array, state.link.columns.array)
             columns = chainer.Variable(columns, requires_grad=False)
             state = state._replace(link=state.link._replace(columns=columns))
         return state
@@ -179,4 +182,5 @@ def cut(variable):
 
 def detached_copy(variable):
     """A Variable of the same numbers outside the graph."""
-    return chainer.Variable(variable.array.copy(), requires_grad=variable.requires_grad)
+    with chainer.using_device(variable.device):  # CuPy copies to the current one
+        return chainer.Variable(variable.array.copy(), requires_grad=variable.requires_grad)

@@ -3,6 +3,7 @@
 The functions take states of Variables, through which gradients flow, or of arrays.
 """
 
+import chainer
 from chainer.backends import cuda
 
 from . import checks
@@ -26,7 +27,9 @@ def take_rows(state, rows):
         ValueError: ``rows`` has other axes than one, or names no sequence of the batch.
     """
     state = whole_state("state", state)
-    return select_rows(state, row_index(rows, len(state.h)))
+    rows = row_index(rows, len(state.h))
+    with chainer.using_device(device_of(state)):
+        return select_rows(state, rows)
 
 
 def join_rows(states):
@@ -49,7 +52,13 @@ def join_rows(states):
     states = [whole_state(f"states[{i}]", state) for i, state in enumerate(states)]
     for i, state in enumerate(states):
         same_form(f"states[{i}]", state, states[0])
-    return concatenate_rows(states)
+    with chainer.using_device(device_of(states[0])):
+        return concatenate_rows(states)
+
+
+def device_of(state):
+    """Where a state of Variables or arrays is."""
+    return chainer.backend.get_device_from_array(checks.data_of("state.h", state.h))
 
 
 def whole_state(name, state):

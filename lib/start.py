@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import chainer
 import numpy as np
 
 from .memory import interface
@@ -98,6 +99,12 @@ def initialize(model, memory=None, input_scale=None, forget_bias=None):
     """
     if memory not in (None, *STARTS):
         raise ValueError(f"memory must be None or one of {', '.join(STARTS)}, got {memory!r}")
+    with chainer.using_device(model.device):
+        _start_memory(model, memory)
+    start_controller(model.controller.lstm, model.X, input_scale, forget_bias)
+
+
+def _start_memory(model, memory):
     bias = model.controller.linear.b
     if memory == "accumulate":
         _set(bias, accumulate_bias(model.sizes))
@@ -107,7 +114,6 @@ def initialize(model, memory=None, input_scale=None, forget_bias=None):
         _draw(model.read_out.W, 64, (slice(None), slice(model.sizes.R // 2 * model.sizes.W)))
     else:
         _set(bias, recall_bias(model.sizes, gates=8) if memory else initial_bias(model.sizes))
-    start_controller(model.controller.lstm, model.X, input_scale, forget_bias)
 
 
 def _start_accumulating(model):
@@ -123,12 +129,14 @@ def _start_accumulating(model):
 
 def start_controller(lstm, X, input_scale=None, forget_bias=None):
     """Set how an LSTM starts, the first X columns of whose weights see the input."""
-    if input_scale is not None:
-        _know_width(lstm)
-        _draw(lstm.upward.W, input_scale, (slice(None), slice(X)))
-    if forget_bias is not None:
-        _know_width(lstm)
-        lstm.upward.b.array[2::4] = forget_bias  # unit by unit (a, i, f, o)
+    if input_scale is None and forget_bias is None:
+        return
+    _know_width(lstm)
+    with chainer.using_device(lstm.upward.W.device):
+        if input_scale is not None:
+            _draw(lstm.upward.W, input_scale, (slice(None), slice(X)))
+        if forget_bias is not None:
+            lstm.upward.b.array[2::4] = forget_bias  # unit by unit (a, i, f, o)
 
 
 def _know_width(lstm):

@@ -39,7 +39,8 @@ def trace(model, xs):
     xs = checks.inputs("xs", xs, ("T", "B", "X"), model)
     if xs.shape[1] == 0:
         raise ValueError(f"xs (T, B, X) must have at least one sequence, not shape {xs.shape}")
-    with chainer.using_config("train", False), chainer.no_backprop_mode():
+    testing = chainer.using_config("train", False), chainer.no_backprop_mode()
+    with testing[0], testing[1], chainer.using_device(model.device):
         steps = [_look(model, model.unroll(xs[t : t + 1]).array[0]) for t in range(len(xs))]
     fields = [np.stack(arrays) for arrays in zip(*steps)]
     return Trace(*fields[:5], interface.Interface(*fields[5:]))

@@ -2,6 +2,9 @@
 
 DNC_TEST_NAME=chainer_dnc in the environment has the package imported under its installed name
 first, so that all tests run on that: ``lib`` is then the second name.
+
+DNC_TEST_CUPY=14.2 has the tests that need a GPU run on a stand-in for that version of CuPy, see
+``stand_in``; ``test_on_the_stand_in.py`` does so.
 """
 
 import importlib
@@ -10,6 +13,9 @@ import signal
 
 import hypothesis
 import pytest
+
+if "DNC_TEST_CUPY" in os.environ:
+    importlib.import_module("stand_in").install(os.environ["DNC_TEST_CUPY"])
 
 # Before any test imports Chainer: it supplies what Chainer misses.
 NAME = importlib.import_module(os.environ.get("DNC_TEST_NAME", "lib")).__name__
@@ -45,12 +51,15 @@ hypothesis.settings.load_profile("repository")
 
 
 def pytest_collection_modifyitems(items):
-    problem = cuda_problem()
-    if problem is None:
-        return
+    problems = {
+        "gpu": cuda_problem(0),
+        "two_gpus": cuda_problem(1),
+        "stand_in": None if "DNC_TEST_CUPY" in os.environ else "not on the stand-in for CuPy",
+    }
     for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason=problem))
+        for marker, problem in problems.items():
+            if problem is not None and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=problem))
 
 
 @pytest.fixture(

@@ -5,7 +5,7 @@ T time, B batch, X input width, Y output width, H units.
 
 from typing import Any, NamedTuple
 
-from ..arrays import module_of
+from ..arrays import module_of, times
 from ..kernels.backends import Backend, backend_for
 from ..memory import bounds
 from .ragged import advance, affine, as_rows, clear_inactive, multiply, retreat, start_history
@@ -74,7 +74,7 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
     """The gradient of :func:`unroll`; arguments and results as ``sequence.unroll_backward``."""
     p = trace.parameters
     clear_inactive(g_ys, trace.active)
-    g_hs = g_ys @ p.linear_W
+    g_hs = times(g_ys, p.linear_W)
     g_z = module_of(g_ys).zeros((*g_ys.shape[:2], len(p.upward_b)), g_ys.dtype)
 
     def step(t, n, g):
@@ -83,7 +83,7 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
         return LSTMState(bounds.clip_backward(inside, g_c), g_z[t, :n] @ p.lateral_W)
 
     g_state = retreat(step, g_state, trace.active)
-    g_xs = g_z @ p.upward_W if need_g_xs else None
+    g_xs = times(g_z, p.upward_W) if need_g_xs else None
     steps = trace.xs, trace.hs[:-1], trace.hs[1:], g_z, g_ys
     return g_xs, [LSTMStepGradients(*map(as_rows, steps))], g_state
 

@@ -50,7 +50,7 @@ class Unroll(chainer.FunctionNode):
         xs = xs if xs.ndim == 3 else xs[None]
         unfed = np.zeros(len(state.h) - len(self._lengths), dtype=int)
         self._lengths = np.append(self._lengths, unfed)
-        self._order = descending(self._lengths, module_of(xs))
+        self._order, self._back = descending(self._lengths, module_of(xs))
         active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
         keep_trace = chainer.config.enable_backprop
         xs, state = self._sort(xs, state)
@@ -110,13 +110,16 @@ class Unroll(chainer.FunctionNode):
         """Undo :meth:`_sort`; ``steps`` may be None."""
         if self._order is None:
             return steps, state
-        back = self._order.argsort()
-        steps = None if steps is None else steps[:, back[: steps.shape[1]]]
-        return steps, select_rows(state, back)
+        steps = None if steps is None else steps[:, self._back[: steps.shape[1]]]
+        return steps, select_rows(state, self._back)
 
 
 def descending(lengths, xp):
-    """The order that sorts ``lengths`` descending, ties as they are; None where they are sorted."""
+    """The order that sorts ``lengths`` descending, ties as they are, and the one that undoes it.
+
+    None and None where they are sorted.
+    """
     if (lengths[:-1] >= lengths[1:]).all():
-        return None
-    return xp.asarray(np.argsort(-lengths, kind="stable"))
+        return None, None
+    order = np.argsort(-lengths, kind="stable")
+    return tuple(xp.asarray(np.stack([order, order.argsort()])))

@@ -5,7 +5,7 @@ T time, B batch, X input width, Y output width, H controller units, R read heads
 
 from typing import Any, NamedTuple
 
-from ..arrays import module_of
+from ..arrays import module_of, operand, times
 from ..kernels.backends import Backend, backend_for
 from ..memory import bounds, content
 from ..memory.bounds import Options
@@ -31,6 +31,7 @@ class SequenceTrace(NamedTuple):
     """What the gradient of a sequence needs."""
 
     parameters: Parameters
+    reads_W: Any  # the columns of upward_W that see the read vectors (4H, R·W)
     options: Options
     backend: Backend
     xs: Any  # (T, B, X)
@@ -70,6 +71,7 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     p, backend = parameters, backend_for(xs, kept_per_row(state.link))
     T, B, X = xs.shape
     Y = len(p.read_out_b)
+    reads_W = operand(p.upward_W[:, X:])
     projected = affine(xs, p.upward_W[:, :X], p.upward_b)
     ys = module_of(xs).zeros((T, B, Y), xs.dtype)
     hs, reads = (start_history(each, B, active) for each in (state.h, state.read_vectors))
@@ -78,7 +80,7 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     def step(t, n, state):
         nonlocal scales
         z = projected[t, :n]
-        z += multiply(p.upward_W[:, X:], bounds.feed(state.read_vectors, options.bounded_reads))
+        z += multiply(reads_W, bounds.feed(state.read_vectors, options.bounded_reads))
         z += multiply(p.lateral_W, state.h)
         c, inside = bounds.clip(state.c, options.cell_clip)
         c, h, cell_trace = backend.cell(c, z)
@@ -95,7 +97,7 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     state = advance(step, state, active)
     ys += affine(reads[1:], p.read_out_W, p.read_out_b)
     clear_inactive(ys, active)
-    trace = SequenceTrace(p, options, backend, xs, hs, reads, steps, active)
+    trace = SequenceTrace(p, reads_W, options, backend, xs, hs, reads, steps, active)
     return ys, state, trace if keep_trace else None
 
 
@@ -117,7 +119,7 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
     T, B, X = trace.xs.shape
     xp = module_of(g_ys)
     clear_inactive(g_ys, trace.active)
-    g_reads = g_ys @ p.read_out_W
+    g_reads = times(g_ys, p.read_out_W)
     g_out = xp.zeros((T, B, len(p.linear_b)), g_ys.dtype)
     g_out[:, :, : g_ys.shape[2]] = g_ys
     g_z = xp.zeros((T, B, len(p.upward_b)), g_ys.dtype)
@@ -126,7 +128,7 @@ def unroll_backward(trace, g_ys, g_state, need_g_xs):
         return step_backward(trace, t, g, g_out[t, :n], g_reads[t, :n], g_z[t, :n])
 
     g_state = retreat(step, g_state, trace.active)
-    g_xs = g_z @ p.upward_W[:, :X] if need_g_xs else None
+    g_xs = times(g_z, p.upward_W[:, :X]) if need_g_xs else None
     fed = bounds.feed(trace.reads[:-1], trace.options.bounded_reads)
     inputs = xp.concatenate([trace.xs, fed], axis=2)
     steps = inputs, trace.hs[:-1], trace.hs[1:], trace.reads[1:], g_z, g_out, g_ys
@@ -151,9 +153,8 @@ def step_backward(trace, t, g, g_out, g_reads, g_z):
         memory_trace, MemoryState(*g[:-3]), g_reads + g.read_vectors
     )
     g_c, g_z[...] = backend.cell_backward(cell_trace, g.c, g.h + g_out @ p.linear_W)
-    X = p.upward_W.shape[1] - g.read_vectors.shape[1]
     g_reads = bounds.feed_backward(
-        trace.reads[t, : len(g_z)], g_z @ p.upward_W[:, X:], trace.options.bounded_reads
+        trace.reads[t, : len(g_z)], g_z @ trace.reads_W, trace.options.bounded_reads
     )
     return State(*g_memory, g_reads, bounds.clip_backward(inside, g_c), g_z @ p.lateral_W)
 

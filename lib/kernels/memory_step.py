@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import SMALLEST_NORMAL
 from ..memory import interface
-from ..memory.content import SMALLEST_NORMAL
 from ..memory.sparse_linkage import SparseLink
 from ..memory.step import MemoryState
 from . import backward, forward

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import module_of
+from ..arrays import module_of, of_squares
 
 
 class Options(NamedTuple):
@@ -48,11 +48,12 @@ def feed_backward(reads, g_fed, bounded):
 
 def feed_scale(reads):
     """1 / √(1 + |r|²) (…, 1): the length of what is fed rises with |r|, and stays below 1."""
-    xp = module_of(reads)
+    if type(reads) is not np.ndarray:
+        return of_squares(reads, "y = 1 / sqrt(1 + a)", keepdims=True)
     with np.errstate(over="ignore"):
-        scales = 1 / xp.sqrt(1 + xp.square(reads).sum(axis=-1, keepdims=True))
-    if xp is np and scales.all():
+        scales = 1 / np.sqrt(1 + np.square(reads).sum(axis=-1, keepdims=True))
+    if scales.all():
         return scales
     # In float64, which takes longer, the square of no float32 overflows.
-    squared = xp.square(reads, dtype=np.float64).sum(axis=-1, keepdims=True)
-    return xp.where(scales == 0, (1 / xp.sqrt(1 + squared)).astype(reads.dtype), scales)
+    squared = np.square(reads, dtype=np.float64).sum(axis=-1, keepdims=True)
+    return np.where(scales == 0, (1 / np.sqrt(1 + squared)).astype(reads.dtype), scales)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from ..arrays import module_of
+from ..arrays import constant, module_of
 
 
 class CellTrace(NamedTuple):
@@ -25,7 +25,7 @@ def cell(c, z):
     """
     xp = module_of(z)
     # a = tanh(z), the others σ(z) = (1 + tanh(z/2)) / 2: one tanh for all four.
-    scale = xp.array([1, 0.5, 0.5, 0.5], z.dtype)
+    scale = constant(z, 1, 0.5, 0.5, 0.5)
     gates = xp.tanh(z.reshape(*c.shape, 4) * scale)
     gates *= scale
     gates += 1 - scale

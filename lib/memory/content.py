@@ -2,14 +2,8 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..arrays import module_of
+from ..arrays import inverse_norms, times_transposed
 from .activations import softmax, softmax_backward
-
-SMALLEST_NORMAL = {char: np.finfo(char).tiny for char in "fd"}
-# The square of the smallest length that counts, in float64.
-SMALLEST_SQUARE = {"f": np.float64(SMALLEST_NORMAL["f"]) ** 2, "d": SMALLEST_NORMAL["d"]}
 
 
 class ContentTrace(NamedTuple):
@@ -19,32 +13,6 @@ class ContentTrace(NamedTuple):
     similarity: Any  # cos(k, M[i]) (B, H, N)
     unit_keys: Any  # k / |k| (B, H, W)
     key_scales: Any  # 1 / |k| (B, H), 0 for a zero key
-
-
-def inverse_norms(vectors):
-    """1 / |v| along the last axis, 0 for a zero vector: its similarity and gradient are 0.
-
-    A vector of float32 whose length is below the smallest normal number counts as zero, as does one
-    of float64 whose squared length is: there the division would be noise.
-    """
-    xp = module_of(vectors)
-    squared = xp.einsum("...w,...w->...", vectors, vectors)
-    odd = ~((SMALLEST_NORMAL[squared.dtype.char] <= squared) & (squared < np.inf))
-    squared[odd] = 1
-    scales = 1 / xp.sqrt(squared)
-    if xp is np:  # those alone; a GPU does all rather than wait for how many they are
-        if odd.any():
-            scales[odd] = _wide_inverse_norms(vectors[odd])
-        return scales
-    return xp.where(odd, _wide_inverse_norms(vectors), scales)
-
-
-def _wide_inverse_norms(vectors):
-    """In float64, where the square of no normal float32 overflows or vanishes; slower."""
-    xp = module_of(vectors)
-    squared = xp.einsum("...w,...w->...", vectors, vectors, dtype=np.float64)
-    squared[squared < SMALLEST_SQUARE[vectors.dtype.char]] = np.inf
-    return (1 / xp.sqrt(squared)).astype(vectors.dtype)
 
 
 def content_weighting(memory, row_scales, keys, strengths):
@@ -61,7 +29,7 @@ def content_weighting(memory, row_scales, keys, strengths):
     """
     key_scales = inverse_norms(keys)
     unit_keys = keys * key_scales[:, :, None]
-    similarity = unit_keys @ memory.transpose(0, 2, 1)
+    similarity = times_transposed(unit_keys, memory)
     similarity *= row_scales[:, None, :]
     weights = softmax(strengths[:, :, None] * similarity)
     return weights, ContentTrace(weights, similarity, unit_keys, key_scales)

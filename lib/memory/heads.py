@@ -1,6 +1,6 @@
 """What the write head and the read heads do with the memory (Methods, 'Writing', 'Reading')."""
 
-from ..arrays import module_of
+from ..arrays import module_of, times_transposed
 
 
 def write_weighting(interface, allocated, looked_up):
@@ -70,4 +70,4 @@ def read(memory, weights):
 
 def read_backward(memory, weights, g_vectors):
     """Gradients of M (B, N, W) and w (B, R, N)."""
-    return weights.transpose(0, 2, 1) @ g_vectors, g_vectors @ memory.transpose(0, 2, 1)
+    return weights.transpose(0, 2, 1) @ g_vectors, times_transposed(g_vectors, memory)

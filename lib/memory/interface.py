@@ -4,7 +4,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from ..arrays import module_of
+from ..arrays import join_columns
 from .activations import (
     oneplus,
     oneplus_backward,
@@ -80,7 +80,6 @@ def parse(xi, W, R):
 
 def parse_backward(interface, g):
     """Gradient of ξ (B, size) from ``g``, the gradients of the fields of ``interface``."""
-    B = len(interface.erase)
     parts = g._replace(
         read_strengths=oneplus_backward(interface.read_strengths, g.read_strengths),
         write_strength=oneplus_backward(interface.write_strength, g.write_strength),
@@ -90,5 +89,4 @@ def parse_backward(interface, g):
         write_gate=sigmoid_backward(interface.write_gate, g.write_gate),
         read_modes=softmax_backward(interface.read_modes, g.read_modes),
     )
-    xp = module_of(interface.erase)
-    return xp.concatenate([part.reshape(B, -1) for part in parts], axis=1)
+    return join_columns(parts)

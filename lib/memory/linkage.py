@@ -4,7 +4,7 @@
 L (B, N, N) has at [b, i, j] the degree to which location i was written right after location j.
 """
 
-from ..arrays import module_of
+from ..arrays import module_of, times_transposed
 
 
 def update_precedence(precedence, write_weights):
@@ -51,7 +51,7 @@ def update_link_backward(trace, link, precedence, write_weights, g_link):
 
 def forward_weighting(link, read_weights):
     """Return f = L w for each read head: (B, N, N), (B, R, N) -> (B, R, N)."""
-    return read_weights @ link.transpose(0, 2, 1)
+    return times_transposed(read_weights, link)
 
 
 def backward_weighting(link, read_weights):

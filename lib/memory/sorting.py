@@ -34,9 +34,3 @@ def scatter(values, index, N):
     x = module_of(values).zeros((len(values), N), values.dtype)
     x.reshape(-1)[flat_index(index, N)] = values
     return x
-
-
-def scatter_add(values, index, size):
-    """Sums of ``values`` that share an entry of ``index``, of one shape, as an array (size,)."""
-    sums = module_of(values).bincount(index.ravel(), values.ravel(), size)
-    return sums.astype(values.dtype)

@@ -8,8 +8,8 @@ matrix. With N locations a step takes O(N log N) time and O(N·K) memory; no N×
 
 from typing import Any, NamedTuple
 
-from ..arrays import module_of
-from .sorting import flat_index, gather, scatter, scatter_add, stable_argsort, top_k
+from ..arrays import head_sums, module_of, sums_at, weighted_sums
+from .sorting import flat_index, gather, scatter, stable_argsort, top_k
 
 
 class SparseLink(NamedTuple):
@@ -131,7 +131,7 @@ def select(values, columns):
     values, columns = gather(values, by_column), gather(columns, by_column)
     repeated = columns[:, 1:] == columns[:, :-1]
     values[:, :-1] += repeated * values[:, 1:]
-    values[:, 1:][repeated] = -xp.inf
+    xp.copyto(values[:, 1:], -xp.inf, where=repeated)
     kept = top_k(values, K)
     return gather(values, kept), gather(columns, kept), (by_column, repeated, kept)
 
@@ -172,13 +172,13 @@ def update_link_backward(trace, link, precedence, write_weights, g_values):
 def scatter_columns(columns, values):
     """Σ over the entries in column j of values (B, N, K), as (B, N)."""
     B, N, _ = columns.shape
-    return scatter_add(values, flat_index(columns, N), B * N).reshape(B, N)
+    return sums_at(flat_index(columns, N), values, B * N).reshape(B, N)
 
 
 def forward_weighting(link, read_weights):
     """Return f = L̂ w for each read head (B, R, N)."""
     xp = module_of(read_weights)
-    f = xp.einsum("bnk,bnkr->bnr", link.values, gather_columns(link.columns, read_weights))
+    f = weighted_sums(link.values, gather_columns(link.columns, read_weights))
     return xp.ascontiguousarray(f.transpose(0, 2, 1))
 
 
@@ -188,13 +188,12 @@ def backward_weighting(link, read_weights):
     B, R, N = read_weights.shape
     products = link.values[:, None] * read_weights[:, :, :, None]
     index = link.columns[:, None] + xp.arange(0, B * R * N, N).reshape(B, R, 1, 1)
-    return scatter_add(products, index, B * R * N).reshape(B, R, N)
+    return sums_at(index, products, B * R * N).reshape(B, R, N)
 
 
 def add_outer(g_values, link, rows, columns):
     """g_values[i,k] += Σ_r rows[r,i] columns[r,j] with j the column of entry (i, k)."""
-    entries = gather_columns(link.columns, columns)
-    g_values += module_of(rows).einsum("brn,bnkr->bnk", rows, entries)
+    g_values += head_sums(rows, gather_columns(link.columns, columns))
 
 
 def gather_columns(columns, x):
