@@ -157,8 +157,10 @@ def test_every_choice_and_a_wrong_one():
     assert backends.backend_for(array, 0).name == best
     with chainer.using_config("dnc_backend", "numpy"):
         assert backends.backend_for(array, 0).name == "numpy"
-    with chainer.using_config("dnc_backend", "cuda"):
-        with pytest.raises(ValueError, match="dnc_backend.*auto.*numpy.*numba.*'cuda'"):
+    with chainer.using_config("dnc_backend", "cuda"):  # which is for CuPy arrays
+        assert backends.backend_for(array, 0).name == best
+    with chainer.using_config("dnc_backend", "fortran"):
+        with pytest.raises(ValueError, match="dnc_backend.*auto.*numpy.*numba.*cuda.*'fortran'"):
             backends.backend_for(array, 0)
 
 

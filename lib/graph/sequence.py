@@ -68,7 +68,8 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     Returns:
         The outputs (T, B, Y), the state after the last step, and a :class:`SequenceTrace` or None.
     """
-    p, backend = parameters, backend_for(xs, kept_per_row(state.link))
+    (_, N, W), R = state.memory.shape, state.read_weights.shape[1]
+    p, backend = parameters, backend_for(xs, kept_per_row(state.link), (N, W, R))
     T, B, X = xs.shape
     Y = len(p.read_out_b)
     reads_W = operand(p.upward_W[:, X:])

@@ -1,7 +1,9 @@
 """Which implementation of the steps runs: compiled loops where there are any, else plain arrays.
 
 ``chainer.config.dnc_backend`` chooses: ``"auto"`` (the default) is ``"numba"`` for NumPy arrays
-where Numba is installed; ``"numpy"`` is the plain array code, which CuPy always uses.
+where Numba is installed; ``"numpy"`` is the plain array code, and CuPy's as well. ``"cuda"`` is
+``"auto"`` but for CuPy arrays, for which it tries the kernels in CUDA C++.
+CHAINER_DNC_BACKEND in the environment has a program begin with another than ``"auto"``.
 """
 
 import importlib
@@ -18,7 +20,8 @@ import numpy as np
 
 from ..memory import cell, step
 
-chainer.global_config.dnc_backend = "auto"
+chainer.global_config.dnc_backend = os.environ.get("CHAINER_DNC_BACKEND", "auto")
+CHOICES = ("auto", "numpy", "numba", "cuda")
 
 
 class Backend(NamedTuple):
@@ -38,32 +41,52 @@ OLDEST_NUMBA = (0, 61)
 LARGEST_K = 64
 
 
-def backend_for(array, K):
-    """The :class:`Backend` for arrays like this one, and K entries a row of a sparse link (or 0).
+def backend_for(array, K, sizes=None):
+    """The :class:`Backend` for arrays like this one.
+
+    Args:
+        array: NumPy or CuPy.
+        K: entries a row of a sparse link matrix, or 0.
+        sizes: N, W and R, or None where there is no memory.
 
     Raises:
-        ValueError: see :func:`use_compiled`.
+        ValueError: see :func:`choice`.
     """
-    suited = type(array) is np.ndarray and K <= LARGEST_K
-    return compiled() if use_compiled() and suited else PLAIN
+    if type(array) is np.ndarray:
+        return compiled() if use_compiled() and K <= LARGEST_K else PLAIN
+    return PLAIN if choice() != "cuda" or K > LARGEST_K else on_cuda(array.dtype, K, sizes)
+
+
+def choice():
+    """``chainer.config.dnc_backend``; ValueError where there is no such."""
+    chosen = chainer.config.dnc_backend
+    if chosen not in CHOICES:
+        allowed = ", ".join(f'"{name}"' for name in CHOICES)
+        raise ValueError(f"chainer.config.dnc_backend must be one of {allowed}, not {chosen!r}")
+    return chosen
+
+
+def on_cuda(dtype, K, sizes):
+    """The backend of the CUDA kernels on the current device, or the plain one."""
+    from . import cuda_check, cuda_step
+
+    if not cuda_check.usable(dtype, K, sizes):
+        return PLAIN
+    steps = cuda_step.cell, cuda_step.cell_backward, cuda_step.step, cuda_step.step_backward
+    return Backend("cuda", *steps)
 
 
 def use_compiled():
     """Whether compiled loops can be had and are wanted.
 
     Raises:
-        ValueError: ``chainer.config.dnc_backend`` is none of "auto", "numpy" and "numba", or
-            "numba" where Numba cannot be used.
+        ValueError: see :func:`choice`, or it is "numba" where Numba cannot be used.
     """
-    choice = chainer.config.dnc_backend
-    if choice not in ("auto", "numpy", "numba"):
-        raise ValueError(
-            f'chainer.config.dnc_backend must be "auto", "numpy" or "numba", not {choice!r}'
-        )
-    problem = None if choice == "numpy" else numba_problem()
-    if choice == "numba" and problem is not None:
+    chosen = choice()
+    problem = None if chosen == "numpy" else numba_problem()
+    if chosen == "numba" and problem is not None:
         raise ValueError(f'chainer.config.dnc_backend is "numba", but {problem}')
-    return choice != "numpy" and problem is None
+    return chosen != "numpy" and problem is None
 
 
 _importing = threading.RLock()

@@ -186,7 +186,8 @@ class ndarray:  # noqa: N801
             np.add.at(hits, plain, 1)
             if hits.max(initial=0) > 1:
                 raise ValueError("an index twice in an assignment: on a GPU either may win")
-        note("launch", "assignment")
+        if into[plain].size:
+            note("launch", "assignment")
         into[plain] = value
 
     # What has a way of its own in CuPy.

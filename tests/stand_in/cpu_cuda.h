@@ -2,6 +2,10 @@
 // threads wait for each other, at barriers and in warp functions, and nowhere else. Put before the
 // kernels, which are compiled unchanged but for `extern __shared__ T x[];` (see emulate.py). One
 // block runs after the other. For x86-64.
+//
+// A barrier that is missing shows where one thread reads what another has not written yet, or has
+// written again. It does not show between two threads that add to one number, which is never cut
+// short here, nor where lanes of a warp have just waited for each other.
 #include <math.h>
 
 #include <algorithm>
@@ -113,41 +117,55 @@ inline void start(Fiber& f, size_t i) {
     f.sp = sp;
 }
 
-// Let every thread run that can; whether one did.
-inline bool run_once(std::vector<size_t>& order, size_t& done) {
+// Let every thread of a warp run that can, the last one first or in a random order; whether one did.
+inline bool run_lanes(size_t first, size_t& done) {
+    size_t lanes = std::min<size_t>(32, fibers.size() - first);
+    unsigned turn = schedule > 1 ? random_order() : 0;
     bool moved = false;
-    if (schedule > 1) std::shuffle(order.begin(), order.end(), random_order);
-    for (size_t i : order) {
-        Fiber& f = fibers[i];
+    for (size_t l = 0; l < lanes && !failure; l++) {
+        Fiber& f = fibers[first + ((schedule == 1 ? lanes - 1 - l : l) + turn) % lanes];
         if (f.wait != RUNNING) continue;
         me = &f;
         moved = true;
         cpu_cuda_switch(&scheduler_sp, f.sp);
-        if (failure) return false;
         done += f.wait == DONE;
     }
     return moved;
 }
 
-// Let the warps go on of which all lanes that a mask names have come.
-inline bool release_warps() {
+// Let those lanes of a warp go on that wait for each other and have all come; whether any has.
+inline bool release_lanes(size_t first) {
+    size_t lanes = std::min<size_t>(32, fibers.size() - first);
     bool released = false;
-    for (size_t i = 0; i < fibers.size(); i++) {
-        Fiber& f = fibers[i];
-        if (f.wait != AT_WARP) continue;
-        size_t first = i - f.lane;
-        unsigned mask = f.mask;
+    for (size_t i = first; i < first + lanes; i++) {
+        if (fibers[i].wait != AT_WARP) continue;
+        unsigned mask = fibers[i].mask;
         bool all = true;
-        for (int l = 0; l < 32; l++) {
-            size_t j = first + l;
-            if (!(mask >> l & 1) || j >= fibers.size()) continue;
-            all = all && fibers[j].wait == AT_WARP && fibers[j].mask == mask;
+        for (size_t l = 0; l < lanes; l++) {
+            Fiber& f = fibers[first + l];
+            if (mask >> l & 1) all = all && f.wait == AT_WARP && f.mask == mask;
         }
-        for (int l = 0; all && l < 32; l++)
-            if (mask >> l & 1 && first + l < fibers.size()) fibers[first + l].wait = RUNNING;
+        for (size_t l = 0; all && l < lanes; l++)
+            if (mask >> l & 1) fibers[first + l].wait = RUNNING;
         released = released || all;
     }
     return released;
+}
+
+// Let all warps run, one after the other: each as far as it comes before the next one begins, or,
+// in some random orders, one step each. Whether one did.
+inline bool run_once(std::vector<size_t>& order, size_t& done) {
+    if (schedule > 1) std::shuffle(order.begin(), order.end(), random_order);
+    bool far = schedule <= 1 || random_order() % 2, moved = false;
+    for (size_t first : order) {
+        bool went = true;
+        for (bool again = true; again && went && !failure; again = far) {
+            went = run_lanes(first, done);
+            went = release_lanes(first) || went;
+            moved = moved || went;
+        }
+    }
+    return moved;
 }
 
 // Nobody could go on: all are at a barrier, or it is a deadlock.
@@ -167,18 +185,17 @@ inline void run_block(dim3 block, size_t shared_bytes, bool strict) {
     fibers.assign(count, Fiber());
     warps.assign((count + 31) / 32, WarpSlots());
     shared_memory.assign(shared_bytes + GUARD + 16, RUBBISH);
-    std::vector<size_t> order(count);
+    std::vector<size_t> order(warps.size());
+    for (size_t w = 0; w < order.size(); w++) order[w] = 32 * (schedule == 1 ? order.size() - 1 - w : w);
     for (size_t i = 0; i < count; i++) {
         Fiber& f = fibers[i];
         f.tid = {unsigned(i % block.x), unsigned(i / block.x % block.y),
                  unsigned(i / block.x / block.y)};
         f.lane = int(i % 32), f.warp = int(i / 32);
-        order[i] = schedule == 1 ? count - 1 - i : i;
         start(f, i);
     }
     while (done < count && !failure)
-        if (!run_once(order, done) && !failure && done < count)
-            if (!release_warps()) release_block(strict);
+        if (!run_once(order, done) && !failure && done < count) release_block(strict);
 }
 
 inline char* shared_start() {

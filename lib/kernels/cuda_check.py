@@ -1,0 +1,127 @@
+"""The project's own CUDA kernels against the plain code, on the GPU of whoever asks for them.
+
+They have been run on CPUs alone. So before a program gets them, one step of its sizes must come out
+the same both ways, forward and backward; else the plain code runs, with a warning.
+"""
+
+import warnings
+from functools import cache
+
+import numpy as np
+from chainer.backends import cuda
+
+from ..arrays import inverse_norms
+from ..memory import cell, interface, step
+from ..memory.sparse_linkage import SparseLink
+from ..memory.step import MemoryState
+from . import cuda_step
+
+# Largest difference, relative to the largest number of an array.
+TOLERANCE = {"f": 1e-3, "d": 1e-8}
+# Rounding may order two nearly equal usages the other way: then the next draw is looked at.
+DRAWS = 3
+
+
+def usable(dtype, K, sizes):
+    """Whether the kernels can be used on the current device; a warning where they fail.
+
+    Args:
+        dtype: float32 or float64.
+        K: entries kept per row of the link matrix, 0: all.
+        sizes: N, W and R of the memory; None where there is none, but the cell of the controller.
+    """
+    if sizes is not None and not cuda_step.fits(sizes[0], sizes[2], K, dtype.itemsize):
+        return False
+    return _problem(dtype.char, K, sizes, cuda.cupy.cuda.runtime.getDevice()) is None
+
+
+@cache
+def _problem(char, K, sizes, device):
+    """Why the kernels cannot be used, or None; found out once."""
+    try:
+        found = first_difference(char, K, sizes)
+    except Exception as error:  # the compiler and the driver have many kinds
+        found = f"they fail: {type(error).__name__}: {error}"
+    if found is not None:
+        text = " ".join(f"The CUDA kernels are not used on GPU {device}: {found}".split())
+        warnings.warn(f"{text[:500]}. The plain code runs.", RuntimeWarning, stacklevel=2)
+    return found
+
+
+def first_difference(char, K, sizes):
+    """A line about what comes out another way than by the plain code, or None."""
+    for seed in range(DRAWS):
+        rng = np.random.default_rng(seed)
+        found = compare(cell_results, (cell, cuda_step), cell_arguments(rng, char))
+        if sizes is not None and found is None:
+            arguments = step_arguments(rng, char, K, *sizes)
+            found = compare(step_results, (step, cuda_step), arguments)
+        if found is None:
+            return None
+    return found
+
+
+def compare(results, modules, arguments):
+    """A line about the first array that differs between two implementations, or None."""
+    want, got = (results(module, *arguments) for module in modules)
+    for name, expected in want.items():
+        error = abs(got[name] - expected).max()
+        allowed = TOLERANCE[expected.dtype.char] * abs(expected).max()
+        if not bool(error <= allowed):  # NaN too
+            return f"{name} is off by {float(error):.3g}, where {float(allowed):.3g} is allowed"
+    return None
+
+
+def cell_arguments(rng, char):
+    """c, z, and the gradients of c_t and h_t."""
+    shapes = (2, 40), (2, 160), (2, 40), (2, 40)
+    return [cuda.cupy.asarray(rng.normal(size=shape).astype(char)) for shape in shapes]
+
+
+def cell_results(module, c, z, g_c, g_h):
+    """All that a step of the controller gives, by name."""
+    new, h, trace = module.cell(c, z)
+    g_before, g_z = module.cell_backward(trace, g_c, g_h)
+    return {"c": new, "h": h, "gradient of c": g_before, "gradient of z": g_z}
+
+
+def step_arguments(rng, char, K, N, W, R):
+    """A state, as it might be after many steps, an interface vector, gradients of what follows."""
+    B = 2 if N <= 512 else 1
+
+    def send(array):
+        return cuda.cupy.asarray(array.astype(char))
+
+    def weighting(*shape):
+        weights = rng.random(shape)
+        return send(weights / weights.sum(axis=-1, keepdims=True))
+
+    link = send(rng.random((B, N, K or N)) / N)
+    if K:
+        columns = (rng.integers(N, size=(B, N, 1)) + np.arange(K) * (N // K)) % N
+        link = SparseLink(link, cuda.cupy.asarray(columns.astype(np.int32)))
+    else:
+        link *= 1 - cuda.cupy.eye(N, dtype=char)
+    state = MemoryState(
+        memory=send(rng.normal(size=(B, N, W))),
+        usage=send(rng.random((B, N)) ** (2 / N)),  # so that all have a part in the allocation
+        precedence=weighting(B, N),
+        link=link,
+        write_weights=weighting(B, N),
+        read_weights=weighting(B, R, N),
+    )
+    xi = send(rng.normal(0, 2, (B, interface.size(W, R))))
+    shapes = (B, N, W), (B, N), (B, N), (B, N, K or N), (B, N), (B, R, N)
+    g = MemoryState(*(send(rng.normal(size=shape)) for shape in shapes))
+    return state, xi, g, send(rng.normal(size=(B, R * W)))
+
+
+def step_results(module, state, xi, g, g_vectors):
+    """All that a memory step gives, and the gradient of all that goes into it, by name."""
+    after, vectors, trace = module.step(state, inverse_norms(state.memory), xi)
+    g = g._replace(memory=g.memory.copy(), link=g.link.copy())  # which are overwritten
+    g_before, g_xi = module.step_backward(trace, g, g_vectors)
+    link = after.link.values if isinstance(after.link, SparseLink) else after.link
+    found = after._replace(link=link)._asdict()
+    found.update((f"gradient of {name}", field) for name, field in g_before._asdict().items())
+    return {**found, "vectors": vectors, "gradient of xi": g_xi}
