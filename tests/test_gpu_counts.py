@@ -21,7 +21,7 @@ pytestmark = pytest.mark.stand_in
 
 DNC_OPTIONS = [{}, {"cell_clip": 1.0, "bounded_reads": True}]
 # Launches a step of a batch, forward and backward, with the plain code, by K.
-LAUNCHES = {0: (104, 234), 8: (162, 291)}
+LAUNCHES = {0: (103, 233), 8: (161, 290)}
 SORTS = {0: 1, 8: 5}
 
 
@@ -52,7 +52,7 @@ def recomputed(model, xs):
 def of_a_step(model, call, T=6, X=2):
     """Events of one more step, forward and backward, and those of a sequence besides."""
     totals = []
-    for steps in (T, 2 * T):
+    for steps in (T, T, 2 * T):  # what happens the first time alone does not count
         xs = model.xp.asarray(helpers.inputs(Sizes(X=X), 2, steps, "f"))
         model.reset_state()
         model.cleargrads()
@@ -64,7 +64,7 @@ def of_a_step(model, call, T=6, X=2):
             ys.backward()
             backward = backward()
         totals.append((forward, backward))
-    (f1, b1), (f2, b2) = totals
+    (f1, b1), (f2, b2) = totals[1:]
     step = [
         {kind: (two[kind] - one[kind]) / T for kind in one} for one, two in ((f1, f2), (b1, b2))
     ]

@@ -27,12 +27,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import devices, functions, kernels
+from . import devices, emulate, functions, kernels
 from .array import ndarray
 from .events import Counts, counted
 
 VERSIONS = ("13.6", "14.2")
-__all__ = ["VERSIONS", "Counts", "counted", "install", "kernels"]
+__all__ = ["VERSIONS", "Counts", "counted", "emulate", "install", "kernels"]
 
 CONSTANTS = "newaxis inf nan pi e float16 float32 float64 int8 int16 int32 int64 uint8 uint16 "
 CONSTANTS += "uint32 uint64 bool_ complex64 complex128 intp dtype generic number integer floating"
