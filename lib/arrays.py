@@ -19,17 +19,31 @@ def module_of(array):
     return np if type(array) is np.ndarray else cuda.get_array_module(array)
 
 
-def constant(like, *numbers):
-    """A few numbers as an array where ``like`` is and of its dtype; sent to a device once."""
-    if type(like) is np.ndarray:
-        return np.array(numbers, like.dtype)
-    return _constant_on(like.device.id, like.dtype.char, numbers)
+def fused(inputs, outputs, operation):
+    """A function of arrays, element by element, that is one launch on a GPU.
 
+    The function itself is what NumPy runs. Both are tested to give the same numbers.
 
-@cache
-def _constant_on(device, char, numbers):
-    with cuda.Device(device):
-        return cuda.cupy.array(numbers, char)
+    Args:
+        inputs: as ``cupy.ElementwiseKernel`` takes them, by the names of the function's parameters.
+        outputs: the same of its results, or of its last parameters, if these are to be filled.
+        operation: in CUDA C++.
+    """
+
+    def decorate(function):
+        @cache
+        def kernel():
+            name = f"dnc_{function.__name__}"
+            return cuda.cupy.ElementwiseKernel(inputs, outputs, operation, name)
+
+        @wraps(function)
+        def either(first, *others):
+            run = function if type(first) is np.ndarray else kernel()
+            return run(first, *others)
+
+        return either
+
+    return decorate
 
 
 def operand(matrix):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.stand_in
 
 DNC_OPTIONS = [{}, {"cell_clip": 1.0, "bounded_reads": True}]
 # Launches a step of a batch, forward and backward, with the plain code, by K.
-LAUNCHES = {0: (103, 233), 8: (161, 290)}
+LAUNCHES = {0: (65, 173), 8: (125, 228)}
 SORTS = {0: 1, 8: 5}
 
 

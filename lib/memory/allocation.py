@@ -2,18 +2,24 @@
 
 from typing import Any, NamedTuple
 
-from ..arrays import module_of
+from ..arrays import fused, module_of
 from .sorting import gather, scatter, stable_argsort
 
 
 def retention(free_gates, read_weights):
     """ψ (B, N) = Π_i (1 - f^i w^{r,i}_{t-1}) from f (B, R) and w^r_{t-1} (B, R, N)."""
-    return (1 - free_gates[:, :, None] * read_weights).prod(axis=1)
+    return kept_by(free_gates[:, :, None], read_weights).prod(axis=1)
+
+
+@fused("T gate, T weight", "T kept", "kept = 1 - gate * weight")
+def kept_by(gate, weight):
+    """1 - f w: what a head leaves of the usage."""
+    return 1 - gate * weight
 
 
 def retention_backward(free_gates, read_weights, g_retention):
     """Gradients of the free gates (B, R) and of the read weights (B, R, N)."""
-    kept = 1 - free_gates[:, :, None] * read_weights
+    kept = kept_by(free_gates[:, :, None], read_weights)
     g_kept = g_retention[:, None, :] * product_of_others(kept)
     g_free_gates = -(g_kept * read_weights).sum(axis=2)
     return g_free_gates, -g_kept * free_gates[:, :, None]
@@ -28,11 +34,20 @@ def product_of_others(x):
     return before * after
 
 
+@fused("T usage, T write, T retained", "T u", "u = (usage + write - usage * write) * retained")
 def update_usage(usage, write_weights, retained):
     """u_t = (u + w^w - u∘w^w)_{t-1} ∘ ψ_t, all (B, N)."""
     return (usage + write_weights - usage * write_weights) * retained
 
 
+@fused(
+    "T usage, T write, T retained, T g_usage",
+    "T g_before, T g_write, T g_retained",
+    """T g_written = g_usage * retained;
+       g_retained = g_usage * (usage + write - usage * write);
+       g_before = g_written * (1 - write);
+       g_write = g_written * (1 - usage)""",
+)
 def update_usage_backward(usage, write_weights, retained, g_usage):
     """Gradients of u_{t-1}, w^w_{t-1} and ψ_t, all (B, N)."""
     g_written = g_usage * retained
@@ -60,8 +75,14 @@ def allocation(usage):
     order = stable_argsort(usage)
     usage = gather(usage, order)
     products = exclusive_products(usage)
-    weights = scatter((1 - usage) * products, order, usage.shape[1])
+    weights = scatter(rest_of(usage, products), order, usage.shape[1])
     return weights, AllocationTrace(order, usage, products)
+
+
+@fused("T usage, T product", "T weight", "weight = (1 - usage) * product")
+def rest_of(usage, product):
+    """(1 - u) Π, of each location what those before it have left."""
+    return (1 - usage) * product
 
 
 def allocation_backward(trace, g_weights):

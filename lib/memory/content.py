@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from ..arrays import inverse_norms, times_transposed
-from .activations import softmax, softmax_backward
+from ..arrays import fused, inverse_norms, times_transposed
+from .activations import softmax, softmax_backward, subtract_product
 
 
 class ContentTrace(NamedTuple):
@@ -47,11 +47,21 @@ def content_weighting_backward(trace, memory, row_scales, strengths, g_weights):
     g_radial *= strengths[:, :, None]
     g_scores *= row_scales[:, None, :]
     g_keys = g_scores @ memory
-    g_keys -= trace.unit_keys * g_radial.sum(axis=2)[:, :, None]
+    g_keys = subtract_product(g_keys, trace.unit_keys, g_radial.sum(axis=2)[:, :, None])
     g_keys *= trace.key_scales[:, :, None]
     g_memory = g_scores.transpose(0, 2, 1) @ trace.unit_keys
-    # The scale of a row may be so large or small that its square would not be a number, or 0.
-    unit_rows = memory * row_scales[:, :, None]
-    unit_rows *= (g_radial.sum(axis=1) * row_scales)[:, :, None]
-    g_memory -= unit_rows
+    coefficients = g_radial.sum(axis=1) * row_scales
+    g_memory = without_radial(g_memory, memory, row_scales[:, :, None], coefficients[:, :, None])
     return g_memory, g_keys, g_strengths
+
+
+@fused("T g, T memory, T scale, T coefficient", "T h", "h = g - memory * scale * coefficient")
+def without_radial(g_memory, memory, row_scales, coefficients):
+    """The gradient of the memory less what stands along its rows. Overwritten, where it is NumPy's.
+
+    The scale of a row may be so large or small that its square would not be a number, or 0.
+    """
+    unit_rows = memory * row_scales
+    unit_rows *= coefficients
+    g_memory -= unit_rows
+    return g_memory

@@ -1,18 +1,23 @@
 """What the write head and the read heads do with the memory (Methods, 'Writing', 'Reading')."""
 
-from ..arrays import module_of, times_transposed
+from ..arrays import fused, module_of, times_transposed
 
 
 def write_weighting(interface, allocated, looked_up):
     """w^w_t = g^w (g^a a_t + (1 - g^a) c^w_t), all (B, N)."""
-    g_a, g_w = interface.allocation_gate, interface.write_gate
-    return g_w * (g_a * allocated + (1 - g_a) * looked_up)
+    return interface.write_gate * mixed_by(interface.allocation_gate, allocated, looked_up)
+
+
+@fused("T gate, T x, T y", "T mixed", "mixed = gate * x + (1 - gate) * y")
+def mixed_by(gate, x, y):
+    """G x + (1 - g) y."""
+    return gate * x + (1 - gate) * y
 
 
 def write_weighting_backward(interface, allocated, looked_up, g_weights):
     """Gradients of g^a (B, 1), g^w (B, 1), a_t (B, N) and c^w_t (B, N)."""
     g_a, g_w = interface.allocation_gate, interface.write_gate
-    mixed = g_a * allocated + (1 - g_a) * looked_up
+    mixed = mixed_by(g_a, allocated, looked_up)
     g_write_gate = (g_weights * mixed).sum(axis=1, keepdims=True)
     g_mixed = g_w * g_weights
     g_allocation_gate = (g_mixed * (allocated - looked_up)).sum(axis=1, keepdims=True)
@@ -28,10 +33,16 @@ def write(memory, weights, erase, vector):
         erase: e_t (B, W).
         vector: v_t (B, W).
     """
-    new = weights[:, :, None] * -erase[:, None, :]
+    return written(memory, weights[:, :, None], erase[:, None, :], vector[:, None, :])
+
+
+@fused("T memory, T weight, T erase, T x", "T y", "y = (1 - weight * erase) * memory + weight * x")
+def written(memory, weights, erase, vector):
+    """The same for arrays that go together."""
+    new = weights * -erase
     new += 1
     new *= memory
-    new += weights[:, :, None] * vector[:, None, :]
+    new += weights * vector
     return new
 
 
@@ -49,10 +60,17 @@ def write_backward(memory, weights, erase, vector, g_memory):
 
 def read_weighting(modes, backward, recalled, forward):
     """w^r_t = π[1] b + π[2] c + π[3] f, all (B, R, N); the modes π are (B, R, 3)."""
-    weights = modes[:, :, 0, None] * backward
-    weights += modes[:, :, 1, None] * recalled
-    weights += modes[:, :, 2, None] * forward
-    return weights
+    pi = (modes[:, :, m, None] for m in range(3))
+    return sum_of_three(*pi, backward, recalled, forward)
+
+
+@fused("T p, T q, T r, T x, T y, T z", "T sum", "sum = p * x + q * y + r * z")
+def sum_of_three(p, q, r, x, y, z):
+    """P x + q y + r z."""
+    total = p * x
+    total += q * y
+    total += r * z
+    return total
 
 
 def read_weighting_backward(modes, backward, recalled, forward, g_weights):

@@ -4,12 +4,18 @@
 L (B, N, N) has at [b, i, j] the degree to which location i was written right after location j.
 """
 
-from ..arrays import module_of, times_transposed
+from ..arrays import fused, module_of, times_transposed
 
 
 def update_precedence(precedence, write_weights):
     """p_t = (1 - Σ w^w_t) p_{t-1} + w^w_t, all (B, N)."""
-    return (1 - write_weights.sum(axis=1, keepdims=True)) * precedence + write_weights
+    return faded(precedence, write_weights.sum(axis=1, keepdims=True), write_weights)
+
+
+@fused("T precedence, T total, T write", "T p", "p = (1 - total) * precedence + write")
+def faded(precedence, total, write_weights):
+    """(1 - Σ w) p + w."""
+    return (1 - total) * precedence + write_weights
 
 
 def update_precedence_backward(precedence, write_weights, g_precedence):
@@ -30,11 +36,19 @@ def update_link(link, precedence, write_weights):
     Returns:
         L_t (B, N, N) and a trace; the dense link needs none.
     """
-    new = (1 - write_weights)[:, :, None] - write_weights[:, None, :]
-    new *= link
-    new += write_weights[:, :, None] * precedence[:, None, :]
+    w = write_weights
+    new = linked(link, w[:, :, None], w[:, None, :], precedence[:, None, :])
     clear_diagonal(new)
     return new, None
+
+
+@fused("T link, T wi, T wj, T p", "T l", "l = ((1 - wi) - wj) * link + wi * p")
+def linked(link, w_i, w_j, precedence):
+    """(1 - w[i] - w[j]) L[i,j] + w[i] p[j]."""
+    new = (1 - w_i) - w_j
+    new *= link
+    new += w_i * precedence
+    return new
 
 
 def update_link_backward(trace, link, precedence, write_weights, g_link):

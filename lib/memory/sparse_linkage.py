@@ -8,7 +8,7 @@ matrix. With N locations a step takes O(N log N) time and O(N·K) memory; no N×
 
 from typing import Any, NamedTuple
 
-from ..arrays import head_sums, module_of, sums_at, weighted_sums
+from ..arrays import fused, head_sums, module_of, sums_at, weighted_sums
 from .sorting import flat_index, gather, scatter, stable_argsort, top_k
 
 
@@ -81,8 +81,15 @@ def update_link(link, precedence, write_weights):
 
 def decay(link, write_weights):
     """1 - w[i] - w[j] at the entries of the link (B, N, K), 0 on the diagonal."""
-    kept = (1 - write_weights)[:, :, None] - gather(write_weights, link.columns)
-    kept *= off_diagonal(link.columns)
+    at_columns = gather(write_weights, link.columns)
+    return kept_of_links(write_weights[:, :, None], at_columns, off_diagonal(link.columns))
+
+
+@fused("T wi, T wj, bool off_diagonal", "T kept", "kept = off_diagonal ? (1 - wi) - wj : (T)0")
+def kept_of_links(w_i, w_j, off_diagonal):
+    """1 - w[i] - w[j], 0 on the diagonal."""
+    kept = (1 - w_i) - w_j
+    kept *= off_diagonal
     return kept
 
 
