@@ -16,7 +16,7 @@ FOR_RUN := $(VENV)/.installed-for-run
 FOR_TEST := $(VENV)/.installed-for-test
 METADATA := setup.py pyproject.toml build-constraints.txt $(wildcard lib/compat/installed/*)
 
-.PHONY: help run test demo lint format bench results torture clean same-python
+.PHONY: help run test demo lint format bench gpu results torture clean same-python
 
 help:
 	@echo 'make run     train on the addition task; make run ARGS="--task repeat" for another,'
@@ -26,6 +26,7 @@ help:
 	@echo 'make lint    check style and formatting'
 	@echo 'make format  repair what can be repaired of them'
 	@echo 'make bench   measure the time per step'
+	@echo 'make gpu     test and measure on a GPU, and write gpu.json; make gpu CUDA=13 for CUDA 13'
 	@echo 'make results train what README.md reports; make results ARGS=generalise for a part'
 	@echo 'make torture harm trainings in every way, and see that none is lost; minutes'
 	@echo 'make clean   remove .venv and all caches; result/ stays'
@@ -59,6 +60,12 @@ format: $(FOR_TEST)
 
 bench: $(FOR_TEST)
 	$(BIN) -m benchmarks $(ARGS)
+
+# On a machine with a GPU: gpu.json and gpu.png.
+gpu: CUDA ?= 12
+gpu: $(FOR_TEST)
+	$(INSTALL) -e '.[fast,test,cuda$(CUDA)]'
+	$(BIN) -m benchmarks.gpu_machine $(ARGS)
 
 results: $(FOR_TEST)
 	$(BIN) -m experiments $(ARGS)

@@ -176,6 +176,9 @@ def test(settings):
     length, count = settings.test_seq_len, settings.test_samples
     asked = {"test_seq_len": length, "test_samples": count}
     print(f"Testing {run.snapshot.path}")
+    line = training.gpu_line(run.model)
+    if line:
+        print(line)
     print(training.tables.table({**run.settings.saved, **asked}), end="\n\n")
     n = run.task.test_size(length)
     rng = np.random.default_rng([run.settings.seed, 1])  # not the training's stream
@@ -255,7 +258,7 @@ def go_on(settings, lock, interrupt, team):
     run, session = team.each(lambda: restore(settings, prepare) or prepare(build(settings))[0])
     team.begin(run.model)
     team.each(lambda: check_same(team, session.iteration, settings.out))
-    training.announce(run.settings, run.snapshot, team)
+    training.announce(run.settings, run.snapshot, team, training.gpu_line(run.model))
     if session.finished:
         done, of = session.iteration, run.settings.iterations
         print(f"Finished already: {done} of {of} iterations. A larger --iterations trains on.")

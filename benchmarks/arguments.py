@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.plan import Plan, Sizes, full_plan, quick_plan
 
-NAMES = ("training", "others", "scaling", "profile", "startup")
+NAMES = ("training", "others", "scaling", "profile", "startup", "gpu")
 OTHERS = ("original", "yos1up", "pytorch-dnc", "csordas")
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -16,6 +16,7 @@ training  one training iteration, next to the floor: the work that no implementa
 others    other implementations, run unmodified from the paths given by --others
 scaling   time and memory against N, batch size and sequence length
 profile   where the time of a step goes
+gpu       a GPU next to the CPU, against N and batch, where there is one that can be used
 startup   from the start of the process to the first step; first against last of many iterations
 
 Another implementation is a checkout of github.com/AdeelMufti/DifferentiableNeuralComputer

@@ -29,6 +29,15 @@ def make_data(sizes):
     return np.eye(sizes.X, dtype=np.float32)[columns], targets
 
 
+def on_device(sizes, gpu):
+    """Model, inputs and targets, on a GPU or (-1) on the CPU."""
+    model, (xs, targets) = make_model(sizes), make_data(sizes)
+    if gpu >= 0:
+        model.to_device(f"@cupy:{gpu}")
+        xs, targets = map(model.device.send, (xs, targets))
+    return model, xs, targets
+
+
 def optimizer_for(model, adam):
     """ "lib" is ``lib.Adam``, "chainer" is Chainer's own, None is none."""
     if adam is None:
@@ -36,9 +45,9 @@ def optimizer_for(model, adam):
     return {"lib": lib.Adam, "chainer": chainer.optimizers.Adam}[adam](alpha=1e-4).setup(model)
 
 
-def training_iteration(sizes, backend="auto", adam="lib", recompute=False):
+def training_iteration(sizes, backend="auto", adam="lib", recompute=False, gpu=-1):
     """What ``dnc.py`` does once an iteration: reset, unroll, loss, backward, update."""
-    model, (xs, targets) = make_model(sizes), make_data(sizes)
+    model, xs, targets = on_device(sizes, gpu)
     optimizer = optimizer_for(model, adam)
 
     def run():
@@ -50,6 +59,8 @@ def training_iteration(sizes, backend="auto", adam="lib", recompute=False):
             ys.backward()
             if optimizer is not None:
                 optimizer.update()
+        if gpu >= 0:
+            model.device.device.synchronize()
 
     return run
 

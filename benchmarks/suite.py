@@ -8,7 +8,8 @@ import lib  # noqa: F401 - before Chainer: it supplies what Chainer misses
 
 # isort: split
 
-from benchmarks import arguments, machine, others, profile, scaling, startup, training
+from benchmarks import arguments, gpu, machine, others, profile, scaling, startup, training
+from lib.compat import cuda_problem
 
 TITLES = {
     "training": "One training iteration",
@@ -16,6 +17,7 @@ TITLES = {
     "scaling": "Growth with N, batch and T",
     "profile": "Where the time of a step goes",
     "startup": "Start and long runs",
+    "gpu": "A GPU next to the CPU",
 }
 MODULES = {
     "training": training,
@@ -23,6 +25,7 @@ MODULES = {
     "scaling": scaling,
     "profile": profile,
     "startup": startup,
+    "gpu": gpu,
 }
 
 
@@ -31,16 +34,27 @@ def run(args):
     if args.plot and not can_draw():
         print("--plot needs Matplotlib: pip install matplotlib", file=sys.stderr)
         return 2
+    if "gpu" in (args.only or ()) and not args.from_json and cuda_problem(0):
+        print(f"--only gpu needs a GPU: {cuda_problem(0)}", file=sys.stderr)
+        return 2
     if args.from_json:
         saved = json.loads(Path(args.from_json).read_text(encoding="utf-8"))
         print(report(saved))
     else:
         saved = measure(args)
     if args.plot:
-        from benchmarks import plot
-
-        plot.draw(saved["benchmarks"], args.plot)
+        draw(saved["benchmarks"], args.plot)
     return 0
+
+
+def draw(results, path):
+    """The picture of what was measured; that of the GPU where nothing else was."""
+    from benchmarks import gpu_plot, plot
+
+    if list(results) == ["gpu"]:
+        gpu_plot.draw(results["gpu"], path)
+    else:
+        plot.draw(results, path)
 
 
 def can_draw():
@@ -57,6 +71,8 @@ def measure(args):
     print(machine.report(saved["machine"]), flush=True)
     for name in args.only or arguments.NAMES:
         if name == "others" and not (args.others or args.only):
+            continue
+        if name == "gpu" and cuda_problem(0):
             continue
         extra = (args.others, args.python) if name == "others" else ()
         saved["benchmarks"][name] = MODULES[name].measure(plan, *extra)

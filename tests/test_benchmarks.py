@@ -49,6 +49,9 @@ PLAN = Plan(
     iterations=20,
 )
 
+# The GPU's is tested in test_gpu_benchmark.py.
+NAMES = [name for name in arguments.NAMES if name not in ("others", "gpu")]
+
 CHAINER_DNC = """
 import argparse
 import chainer
@@ -94,8 +97,7 @@ DNC = fail
 @pytest.fixture(scope="module")
 def results():
     """What each benchmark measures, but for the others."""
-    names = [name for name in arguments.NAMES if name != "others"]
-    return {name: suite.MODULES[name].measure(PLAN) for name in names}
+    return {name: suite.MODULES[name].measure(PLAN) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def originals(tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("name", [name for name in arguments.NAMES if name != "others"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_gives_a_table(results, name):
     result = json.loads(json.dumps(results[name]))  # as it comes out of a file
     text = suite.section(name, result)
@@ -341,6 +343,12 @@ def test_command_line(tmp_path):
     )
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout and image.exists()
+
+
+def test_the_gpu_benchmark_says_why_it_cannot_run(monkeypatch, capsys):
+    monkeypatch.setattr(suite, "cuda_problem", lambda device: f"no GPU {device} here")
+    assert suite.run(arguments.parse(["--only", "gpu"])) == 2
+    assert "no GPU 0 here" in capsys.readouterr().err
 
 
 def test_plot_without_matplotlib(monkeypatch, capsys):

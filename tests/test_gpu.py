@@ -175,6 +175,20 @@ def test_the_program_resumes_and_tests(capsys, tmp_path):
     assert text.splitlines()[-2][:12] == of_cpu.splitlines()[-2][:12]
 
 
+@pytest.mark.parametrize("given", [(), ("--lstm_only",)])
+def test_the_program_says_which_code_runs(given, capsys, tmp_path):
+    for choice, code in (("auto", "the array code"), ("cuda", "kernels of one launch a step")):
+        folder = tmp_path / choice
+        with chainer.using_config("dnc_backend", choice):
+            text = train(capsys, folder, "--iterations", 1, "--gpu", 0, *given)
+            first = text.splitlines()[:3]
+            assert any(line.startswith("On GPU 0, ") and f": {code}" in line for line in first)
+            asked = ["--out", folder, "--test_seq_len", 3, "--test_samples", 1, "--gpu", 0, *given]
+            status, text, _ = run(capsys, *asked)
+            assert status == 0 and f": {code}" in text
+    assert "On GPU" not in train(capsys, tmp_path / "cpu", "--iterations", 1, *given)
+
+
 @pytest.mark.two_gpus
 def test_the_program_on_the_second_gpu(capsys, tmp_path):
     given = ["--iterations", 2, "--batch_size", 2, "--gpu", 1]

@@ -6,6 +6,7 @@ from .blas import one_blas_thread
 from .fit import MisfitError, check_config, check_fit, check_room
 from .interrupt import Interrupt, Stopped
 from .lock import InUseError, RunLock
+from .on_gpu import gpu_line
 from .outputs import sturdy_outputs
 from .picture import draw
 from .session import Session, TrainingFailedError
@@ -32,6 +33,7 @@ __all__ = [
     "draw",
     "evaluation",
     "gather",
+    "gpu_line",
     "one_blas_thread",
     "parse",
     "snapshots",

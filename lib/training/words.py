@@ -9,17 +9,20 @@ def in_one_line(error):
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def announce(settings, snapshot, team):
+def announce(settings, snapshot, team, where=None):
     """Print the settings and, where a snapshot was loaded, what has changed since.
 
     Args:
         settings: of the run.
         snapshot: that it goes on from, or None.
         team: a `team.Team`.
+        where: a line about the GPU, or None.
     """
     print(f"Training {settings.task}, files in {settings.out}")
     if settings.distributed:
         print(f"{team.size} processes, each with batches of {settings.batch_size}")
+    if where:
+        print(where)
     print(tables.table(settings.saved))
     if snapshot:
         print(f"Resuming from {snapshot.path}")
