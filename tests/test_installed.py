@@ -78,6 +78,13 @@ def take_compiled_kernels(folder):
         shutil.copy2(file, folder)
 
 
+def test_the_sources_of_the_cuda_kernels_come_along(installed):
+    code = (
+        "from chainer_dnc.kernels.cuda_source import source; print(source('f').count('__global__'))"
+    )
+    assert installed.run("-c", code) == "4"
+
+
 @pytest.mark.parametrize("options", [(), ("-I",), ("-W", "error")])
 def test_chainer_may_be_imported_first(installed, options):
     code = "import chainer; import chainer_dnc; from chainer import gradient_check; print('both')"
