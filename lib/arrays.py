@@ -14,9 +14,14 @@ SMALLEST_NORMAL = {char: np.finfo(char).tiny for char in "fd"}
 SMALLEST_SQUARE = {"f": np.float64(SMALLEST_NORMAL["f"]) ** 2, "d": SMALLEST_NORMAL["d"]}
 
 
+def is_numpy(array):
+    """Whether an array, perhaps of a class of its own, is NumPy's and not CuPy's."""
+    return type(array) is np.ndarray or not isinstance(array, cuda.ndarray)
+
+
 def module_of(array):
     """NumPy or CuPy: ``chainer.backend.get_array_module`` without its cost on a hot path."""
-    return np if type(array) is np.ndarray else cuda.get_array_module(array)
+    return np if is_numpy(array) else cuda.cupy
 
 
 def fused(inputs, outputs, operation):
@@ -38,7 +43,7 @@ def fused(inputs, outputs, operation):
 
         @wraps(function)
         def either(first, *others):
-            run = function if type(first) is np.ndarray else kernel()
+            run = function if is_numpy(first) else kernel()
             return run(first, *others)
 
         return either
@@ -48,12 +53,12 @@ def fused(inputs, outputs, operation):
 
 def operand(matrix):
     """A part of a matrix as what many products take; CuPy would copy it for each of them."""
-    return matrix if type(matrix) is np.ndarray else cuda.cupy.ascontiguousarray(matrix)
+    return matrix if is_numpy(matrix) else cuda.cupy.ascontiguousarray(matrix)
 
 
 def times(xs, W):
     """Return x W for all steps: (T, B, I), (I, O) -> (T, B, O). CuPy would use T products."""
-    if type(xs) is np.ndarray:
+    if is_numpy(xs):
         return xs @ W
     T, B, width = xs.shape
     return (xs.reshape(T * B, width) @ W).reshape(T, B, W.shape[1])
@@ -65,7 +70,7 @@ def inverse_norms(vectors):
     A vector of float32 whose length is below the smallest normal number counts as zero, as does one
     of float64 whose squared length is: there the division would be noise.
     """
-    if type(vectors) is not np.ndarray:
+    if not is_numpy(vectors):
         smallest = f"(sizeof(T) == 4 ? {SMALLEST_SQUARE['f']!s} : {SMALLEST_SQUARE['d']!s})"
         return of_squares(vectors, f"y = a < {smallest} ? 0 : 1 / sqrt(a)")
     squared = np.einsum("...w,...w->...", vectors, vectors)
@@ -105,7 +110,7 @@ def times_transposed(a, b):
 
     CuPy copies what is not contiguous before a batched product: here the smaller one.
     """
-    if type(a) is np.ndarray:
+    if is_numpy(a):
         return a @ b.transpose(0, 2, 1)
     return (b @ a.transpose(0, 2, 1)).transpose(0, 2, 1)
 
@@ -116,7 +121,7 @@ def sums_at(index, values, size):
     CuPy's ``bincount`` waits for the device. Where its atomic additions meet, their order and so
     the last bits of a sum differ from run to run.
     """
-    if type(values) is np.ndarray:
+    if is_numpy(values):
         return np.bincount(index.ravel(), values.ravel(), size).astype(values.dtype)
     sums = cuda.cupy.zeros(size, values.dtype)
     cuda.cupy.add.at(sums, index.ravel(), values.ravel())
@@ -125,14 +130,14 @@ def sums_at(index, values, size):
 
 def weighted_sums(weights, x):
     """Σ_k weights[…, k] x[…, k, r]: (B, N, K), (B, N, K, R) -> (B, N, R)."""
-    if type(x) is np.ndarray:
+    if is_numpy(x):
         return np.einsum("bnk,bnkr->bnr", weights, x)
     return (weights[:, :, :, None] * x).sum(axis=2)
 
 
 def head_sums(rows, x):
     """Σ_r rows[b, r, n] x[b, n, k, r]: (B, R, N), (B, N, K, R) -> (B, N, K)."""
-    if type(x) is np.ndarray:
+    if is_numpy(x):
         return np.einsum("brn,bnkr->bnk", rows, x)
     return (rows.transpose(0, 2, 1)[:, :, None] * x).sum(axis=3)
 
@@ -140,7 +145,7 @@ def head_sums(rows, x):
 def join_columns(parts):
     """Arrays (B, …) as the columns of one (B, ·). CuPy would upload the addresses of many."""
     parts = [part.reshape(len(part), -1) for part in parts]
-    if type(parts[0]) is np.ndarray:
+    if is_numpy(parts[0]):
         return np.concatenate(parts, axis=1)
     joined = cuda.cupy.empty((len(parts[0]), sum(p.shape[1] for p in parts)), parts[0].dtype)
     start = 0

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import chainer
 import numpy as np
 
+from ..arrays import is_numpy
 from ..memory import cell, step
 
 chainer.global_config.dnc_backend = os.environ.get("CHAINER_DNC_BACKEND", "auto")
@@ -54,7 +55,8 @@ def backend_for(array, K, sizes=None):
     """
     if type(array) is np.ndarray:
         return compiled() if use_compiled() and K <= LARGEST_K else PLAIN
-    return PLAIN if choice() != "cuda" or K > LARGEST_K else on_cuda(array.dtype, K, sizes)
+    asked = choice() == "cuda" and K <= LARGEST_K and not is_numpy(array)
+    return on_cuda(array.dtype, K, sizes) if asked else PLAIN
 
 
 def choice():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import module_of, of_squares
+from ..arrays import is_numpy, module_of, of_squares
 
 
 class Options(NamedTuple):
@@ -48,7 +48,7 @@ def feed_backward(reads, g_fed, bounded):
 
 def feed_scale(reads):
     """1 / √(1 + |r|²) (…, 1): the length of what is fed rises with |r|, and stays below 1."""
-    if type(reads) is not np.ndarray:
+    if not is_numpy(reads):
         return of_squares(reads, "y = 1 / sqrt(1 + a)", keepdims=True)
     with np.errstate(over="ignore"):
         scales = 1 / np.sqrt(1 + np.square(reads).sum(axis=-1, keepdims=True))
