@@ -164,6 +164,14 @@ def test_every_choice_and_a_wrong_one():
             backends.backend_for(array, 0)
 
 
+def test_the_environment_chooses_what_a_program_begins_with():
+    code = "import lib, chainer; print(chainer.config.dnc_backend)"
+    given = {**os.environ, "CHAINER_DNC_BACKEND": "cuda"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "cuda", done.stderr
+
+
 @needs_numba
 def test_many_entries_a_row_are_sorted_by_numpy():
     array = np.zeros(1, "f")
