@@ -102,6 +102,36 @@ def test_barriers_left_out_of_the_kernels_are_found_out():
     assert all(line[2] in source for line in found)
 
 
+needs_sanitizer = pytest.mark.skipif("emulate.sanitizer_problem()", reason="no ThreadSanitizer")
+
+
+def races_without(*barriers):
+    """The pairs of lines of the kernels that meet with these barriers left out."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "stand_in.races", *barriers],
+        cwd=ROOT / "tests",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    *pairs, last = done.stdout.splitlines()
+    assert last == f"{len(pairs)} pairs of lines meet"
+    return pairs
+
+
+@needs_sanitizer
+def test_no_two_threads_of_the_kernels_are_at_one_place_at_once():
+    assert races_without() == []
+
+
+@needs_sanitizer
+def test_races_that_no_order_of_threads_shows_are_found_out():
+    """Two threads that add to one number, and lanes of a warp that read what others wrote."""
+    found = "\n".join(races_without("8", "26"))
+    assert "g_write[n] += sum" in found and "squared += double(v[w])" in found
+
+
 # NVRTC, which compiles for GPUs that are not there
 
 

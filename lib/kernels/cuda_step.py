@@ -21,6 +21,7 @@ INT = np.int32
 class CudaTrace(NamedTuple):
     """What the gradient of one step needs, as the kernels take it."""
 
+    shape: Any  # Shape
     before: tuple  # memory, row scales, usage, precedence, link, columns, write and read weights
     after: tuple  # the same
     steps: tuple  # what dnc_step fills for the gradient
@@ -48,63 +49,90 @@ def fits(N, R, K, itemsize):
     return max(shared_memory(N, R, K, itemsize)) <= SHARED_MEMORY
 
 
+class Shape(NamedTuple):
+    """The sizes of a step, K = 0 where the link is dense."""
+
+    B: int
+    N: int
+    W: int
+    R: int
+    K: int
+
+    @property
+    def as_arguments(self):
+        """What the kernels are told; the batch is the number of blocks."""
+        return self[1:]
+
+
+def shape_of(state):
+    """The :class:`Shape` of a :class:`..memory.step.MemoryState`."""
+    B, R, N = state.read_weights.shape
+    K = state.link.columns.shape[2] if isinstance(state.link, SparseLink) else 0
+    return Shape(B, N, state.memory.shape[2], R, K)
+
+
 def step(state, row_scales, xi):
     """See :func:`..memory.step.step`."""
-    empty, like = cuda.cupy.empty, cuda.cupy.empty_like
-    link, columns = state.link, None
-    if isinstance(link, SparseLink):
-        link, columns = link
-    B, R, N = state.read_weights.shape
-    W, K, dtype = state.memory.shape[2], 0 if columns is None else columns.shape[2], xi.dtype
-    order = empty((B, N), "int32")
-    # A dense link has no columns; what is handed over for them is not looked at.
-    columns = order if columns is None else columns
-    before = (state.memory, row_scales, state.usage, state.precedence, link, columns, *state[4:])
-    before = tuple(map(cuda.cupy.ascontiguousarray, before))
-    after = tuple(map(like, before))
-    vectors = empty((B, R * W), dtype)
-    steps = (
-        empty(xi.shape, dtype),
-        order,
-        empty((B, 1 + R, N), dtype),
-        empty((B, 1 + R, N), dtype),
-        empty((B, 2, R, N), dtype),
-        empty((B, K, 2 + 2 * K), "int32"),
-        empty((B, 1 + R, W), dtype),
-        empty((B, 1 + R), dtype),
-        empty((B, N), dtype),
-        empty((B, N), dtype),
-    )
-    xi, candidates = cuda.cupy.ascontiguousarray(xi), empty((B, K, 3 * K), dtype)
-    shared, _ = shared_memory(N, R, K, dtype.itemsize)
+    s, xi = shape_of(state), cuda.cupy.ascontiguousarray(xi)
+    before = in_order(state, row_scales, s)
+    after = tuple(map(cuda.cupy.empty_like, before))
+    vectors = cuda.cupy.empty((s.B, s.R * s.W), xi.dtype)
+    steps = room_for_gradient(s, xi)
+    candidates = cuda.cupy.empty((s.B, s.K, 3 * s.K), xi.dtype)
+    shared, _ = shared_memory(s.N, s.R, s.K, xi.dtype.itemsize)
     arguments = (*before, xi, *after, vectors, *steps, candidates)
-    launch("dnc_step", B, threads(N), arguments, (N, W, R, K, room_to_sort(N)), dtype, shared)
+    sizes = (*s.as_arguments, room_to_sort(s.N))
+    launch("dnc_step", s.B, threads(s.N), arguments, sizes, xi.dtype, shared)
     memory, scales, usage, precedence, link, columns, write_weights, read_weights = after
-    link = SparseLink(link, columns) if K else link
+    link = SparseLink(link, columns) if s.K else link
     state = MemoryState(memory, usage, precedence, link, write_weights, read_weights)
-    return state, vectors, CudaTrace(before, after, steps, scales)
+    return state, vectors, CudaTrace(s, before, after, steps, scales)
+
+
+def in_order(state, row_scales, s):
+    """The state as the kernels take it: eight arrays in C order."""
+    link, columns = state.link if s.K else (state.link, no_columns())
+    fields = (state.memory, row_scales, state.usage, state.precedence, link, columns, *state[4:])
+    return tuple(map(cuda.cupy.ascontiguousarray, fields))
+
+
+def no_columns():
+    """What is handed over for the columns of a dense link, and not looked at."""
+    return cuda.cupy.empty(1, "int32")
+
+
+def room_for_gradient(s, xi):
+    """What dnc_step fills for the gradient, in the order of its arguments."""
+    empty = cuda.cupy.empty
+    return (
+        empty(xi.shape, xi.dtype),  # the interface vectors, activated
+        empty((s.B, s.N), "int32"),  # the order of allocation
+        empty((s.B, 1 + s.R, s.N), xi.dtype),  # content weightings, the write head's first
+        empty((s.B, 1 + s.R, s.N), xi.dtype),  # similarities
+        empty((s.B, 2, s.R, s.N), xi.dtype),  # f and b
+        empty((s.B, s.K, 2 + 2 * s.K), "int32"),  # the link entries kept
+        empty((s.B, 1 + s.R, s.W), xi.dtype),  # unit keys
+        empty((s.B, 1 + s.R), xi.dtype),  # 1 / |k|
+        empty((s.B, s.N), xi.dtype),  # the allocation weighting
+        empty((s.B, s.N), xi.dtype),  # products of usages in the order of allocation
+    )
 
 
 def step_backward(trace, g, g_read_vectors):
     """See :func:`..memory.step.step_backward`."""
-    empty, like = cuda.cupy.empty, cuda.cupy.empty_like
-    read_weights, xi = trace.before[-1], trace.steps[0]
-    B, R, N = read_weights.shape
-    W, K = trace.before[0].shape[2], trace.steps[5].shape[1]
+    s, like, xi = trace.shape, cuda.cupy.empty_like, trace.steps[0]
     g = tuple(map(cuda.cupy.ascontiguousarray, g))
     g_vectors = cuda.cupy.ascontiguousarray(g_read_vectors)
-    g_before = (*(like(g[1]) for _ in range(3)), like(read_weights))
+    g_before = (*(like(g[1]) for _ in range(3)), like(g[-1]))
     g_xi = like(xi)
-    scratch = (
-        empty((B, 4, R, N), xi.dtype),
-        empty((B, 4, N), xi.dtype),
-        empty((B, K, K), xi.dtype),
-    )
-    memory, scales, usage, _, *rest = trace.after
+    scratch = [
+        cuda.cupy.empty((s.B, *shape), xi.dtype) for shape in ((4, s.R, s.N), (4, s.N), (s.K, s.K))
+    ]
+    memory, scales, usage, _, *rest = trace.after  # the precedence is not needed
     after = memory, scales, usage, *rest
-    _, shared = shared_memory(N, R, K, xi.dtype.itemsize)
+    _, shared = shared_memory(s.N, s.R, s.K, xi.dtype.itemsize)
     arguments = (*trace.before, *after, *trace.steps, *g, g_vectors, *g_before, g_xi, *scratch)
-    launch("dnc_step_backward", B, threads(N), arguments, (N, W, R, K), xi.dtype, shared)
+    launch("dnc_step_backward", s.B, threads(s.N), arguments, s.as_arguments, xi.dtype, shared)
     g_usage, g_precedence, g_write, g_read = g_before
     return MemoryState(g[0], g_usage, g_precedence, g[3], g_write, g_read), g_xi
 

@@ -5,8 +5,8 @@ step is compared with the plain code in several orders of threads. A line for ea
 whether it was caught, and the line of the source after it.
 
 Three are missed. The one with which sorting begins is needless as it is called today. The one after
-the links keeps two threads from adding to one number at once, the one of a warp after its lanes
-have waited for each other makes them see what they wrote: ``cpu_cuda.h`` says that neither shows.
+the links keeps two threads from adding to one number at once, the one of a warp makes its lanes see
+what they wrote: ``cpu_cuda.h`` says that neither shows. ``races.py`` finds both.
 """
 
 import os

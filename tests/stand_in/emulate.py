@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ if not shutil.which("g++"):
 elif platform.machine() not in ("x86_64", "AMD64"):
     PROBLEM = "CUDA C++ runs on x86-64 CPUs alone here"
 
+# Finds races between threads, in a program of its own.
+SANITIZED = ("-std=c++17", "-O1", "-g", "-w", "-fsanitize=thread", "-pthread")
+
 SHARED = re.compile(r"extern\s+__shared__\s+([\w:]+)\s+(\w+)\s*\[\s*\]\s*;")
+POINTER = r"\1* \2 = static_cast<\1*>(cpu_cuda::dynamic_shared());"
 BOUNDS = r"(?:__launch_bounds__\([^)]*\)\s*)?"
 KERNEL = re.compile(rf"__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(")
 VISIBLE = 'extern "C" __attribute__((visibility("default")))'
@@ -34,6 +39,19 @@ CALLER = """
 """
 
 
+def sanitizer_problem():
+    """Why no races can be looked for here, or None."""
+    if PROBLEM is not None:
+        return PROBLEM
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "nothing")
+        command = ["g++", *SANITIZED, "-x", "c++", "-", "-o", program]
+        made = subprocess.run(command, input="int main() {}", text=True, capture_output=True)
+        if made.returncode or subprocess.run([program], capture_output=True).returncode:
+            return "ThreadSanitizer does not run here"
+    return None
+
+
 class LaunchError(RuntimeError):
     """What a GPU would refuse, hang at, or have no defined result for."""
 
@@ -41,7 +59,7 @@ class LaunchError(RuntimeError):
 def translate(source):
     """What g++ takes: dynamic shared memory as a pointer, and a caller for each kernel."""
     names = dict.fromkeys(KERNEL.findall(source))
-    source = SHARED.sub(r"\1* \2 = static_cast<\1*>(cpu_cuda::dynamic_shared());", source)
+    source = SHARED.sub(POINTER, source)
     callers = [CALLER.format(visible=VISIBLE, name=name) for name in names]
     return "\n".join([(HERE / "cpu_cuda.h").read_text(), source, *callers])
 
