@@ -170,3 +170,36 @@ def test_what_a_kernel_calls_in_another_file_counts_too():
         assert called in sources
     assert "def step(" not in compiled.shared_sources(lstm_loops.advance.py_func)
     assert compiled.shared_sources(adam_pass.update.py_func) == ""
+
+
+def test_a_bar_counts_all_that_a_kernel_calls_and_ends(monkeypatch):
+    from types import SimpleNamespace
+
+    from numba.core import event
+
+    from lib.kernels import progress, sequence_loops
+
+    bars = []
+
+    class Bar:
+        def __init__(self, total, done=0, label=None):
+            self.total, self.done, self.closed = total, 0, False
+            bars.append(self)
+
+        def update(self):
+            self.done += 1
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(progress, "progress_bar", Bar)
+    kernel = sequence_loops.advance.py_func
+    shown, called = progress.Progress(kernel), progress.called_by(kernel)
+    names = {function.__name__ for function in called}
+    assert {"step", "cell", "link_dense", "link_sparse", "inverse_lengths"} <= names
+    for function in (*called, *called, kernel):
+        happened = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)})
+        shown.on_end(happened)
+    (bar,) = bars
+    assert bar.done == len(called) == bar.total - 1 and bar.closed
+    assert shown not in event._registered["numba:compile"]

@@ -30,7 +30,7 @@ def kernel(function):
     try:
         compiled._cache = KeptFunction(function, ALSO + shared_sources(function))
     except (RuntimeError, OSError):
-        compiled._cache = Unkept()
+        compiled._cache = Unkept(function)
     return compiled
 
 
