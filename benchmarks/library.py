@@ -10,6 +10,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 
+from lib.baseline import LSTMBaseline
 from lib.training.loop import squared_error
 
 BACKENDS = ("numba", "numpy") if importlib.util.find_spec("numba") else ("numpy",)
@@ -61,6 +62,23 @@ def training_iteration(sizes, backend="auto", adam="lib", recompute=False, gpu=-
                 optimizer.update()
         if gpu >= 0:
             model.device.device.synchronize()
+
+    return run
+
+
+def lstm_iteration(sizes):
+    """The same of the controller without a memory, as ``dnc.py --lstm_only`` trains it."""
+    np.random.seed(0)
+    model, (xs, targets) = LSTMBaseline(sizes.X, sizes.Y, sizes.H), make_data(sizes)
+    optimizer = optimizer_for(model, "lib")
+
+    def run():
+        model.reset_state()
+        ys = model.unroll(xs)
+        _, ys.grad = squared_error(ys.array, targets)
+        model.cleargrads()
+        ys.backward()
+        optimizer.update()
 
     return run
 

@@ -34,7 +34,8 @@ class Plan:
     rounds: int = 20  # turns of each variant, round-robin
     seconds: float = 0.1  # of one turn
     limit: float = 8.0  # seconds of all turns of a variant, but for the first three
-    batch: int = 16  # the larger batch
+    batch: int = 16  # a larger batch
+    large_batch: int = 64  # and the largest
     Ns: tuple = (256, 1024, 4096, 16384, 65536)
     batches: tuple = (1, 4, 16, 64)
     Ts: tuple = (13, 50, 200)
@@ -57,6 +58,7 @@ def quick_plan(sizes):
         seconds=0.01,
         limit=0.5,
         batch=4,
+        large_batch=8,
         Ns=(sizes.N, 4 * sizes.N),
         batches=(1, 4),
         Ts=(sizes.T, 2 * sizes.T),

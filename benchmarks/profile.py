@@ -1,8 +1,9 @@
 """Where the time of a step goes: the functions that do it, timed while an iteration runs.
 
 Each function named in ``pieces`` is wrapped by a timer for the time of the measurement. A
-function's time is its own: what wrapped functions take that it calls is counted for those. What is
-in none of them, Chainer's graph above all, is the rest. The sum of the parts is given next to the
+function's time is its own: what wrapped functions take that it calls is counted for those, as the
+memory of the NumPy code is; the compiled loops run controller and memory in one. What is in none of
+them, Chainer's graph above all, is the rest. The sum of the parts is given next to the
 same iteration without timers.
 """
 
@@ -18,14 +19,13 @@ from benchmarks.tables import number, table
 from lib.adam import Adam
 from lib.graph import sequence
 
-FORWARD = "products with weights, forward"
-BACKWARD = "products with weights, backward, with their loop"
-LOOP = "loop over time, forward"
-REST = "Chainer's graph, loss, the rest"
+STEP_FUNCTIONS = ("run_steps", "run_steps_backward")
+STEPS = ("steps, forward", "steps, backward")
 MEMORY = ("memory, forward", "memory, backward")
-CELL = ("LSTM cell, forward", "LSTM cell, backward")
+AROUND = "products of whole sequences, arrays"
+REST = "Chainer's graph, loss, the rest"
 GRADIENTS, ADAM = "gradients of the weights", "Adam"
-PARTS = (FORWARD, BACKWARD, *MEMORY, *CELL, GRADIENTS, ADAM, LOOP, REST)
+PARTS = (*STEPS, *MEMORY, AROUND, GRADIENTS, ADAM, REST)
 
 
 class Clock:
@@ -60,12 +60,15 @@ class Clock:
 
 def pieces():
     """(owner, attribute, part) of the functions that are timed."""
+    steps = [(sequence, name, part) for name, part in zip(STEP_FUNCTIONS, STEPS)]
+    if "numba" in library.BACKENDS:
+        from lib.kernels import sequence as loops
+
+        steps += [(loops, name, part) for name, part in zip(STEP_FUNCTIONS, STEPS)]
     return (
-        (sequence, "multiply", FORWARD),
-        (sequence, "affine", FORWARD),
-        (sequence, "step_backward", BACKWARD),
-        (sequence, "unroll_backward", BACKWARD),
-        (sequence, "unroll", LOOP),
+        *steps,
+        (sequence, "unroll_backward", AROUND),
+        (sequence, "unroll", AROUND),
         (sequence, "parameter_gradients", GRADIENTS),
         (Adam, "update", ADAM),
         (chainer.optimizers.Adam, "update", ADAM),
@@ -74,14 +77,15 @@ def pieces():
 
 @contextlib.contextmanager
 def timers(clock):
-    """Wrap all pieces, and the steps of whichever backend is taken."""
+    """Wrap all pieces, and the memory's steps where they are called from Python."""
     find = sequence.backend_for
 
     def timed_backend(*arguments):
         backend = find(*arguments)
+        if backend.loops:
+            return backend
         steps = ("step", MEMORY[0]), ("step_backward", MEMORY[1])
-        cells = ("cell", CELL[0]), ("cell_backward", CELL[1])
-        timed = {name: clock.wrap(part, getattr(backend, name)) for name, part in steps + cells}
+        timed = {name: clock.wrap(part, getattr(backend, name)) for name, part in steps}
         return backend._replace(**timed)
 
     with contextlib.ExitStack() as stack:

@@ -22,6 +22,7 @@ from benchmarks import children, library, timing
 from benchmarks.tables import kibibytes, mebibytes, number, table
 
 SLOPE_FROM = 1024
+PASSES = 12
 
 
 def measure(plan):
@@ -36,7 +37,9 @@ def measure(plan):
     largest = cases["N"][-1]
     peaks = {backend: peak(largest, backend) for backend in library.BACKENDS}
     slopes = {backend: slope(growth["N"], backend) for backend in library.BACKENDS}
-    return {"sizes": sizes.as_dict(), "growth": growth, "slopes": slopes, "peaks": peaks}
+    passes = against_passes(plan, largest)
+    found = {"growth": growth, "slopes": slopes, "peaks": peaks, "passes": passes}
+    return {"sizes": sizes.as_dict(), **found}
 
 
 def measure_all(plan, letter, cases):
@@ -62,6 +65,23 @@ def measure_all(plan, letter, cases):
             row[name] = {"time": time, "kept": found}
         rows.append(row)
     return rows
+
+
+def against_passes(plan, sizes):
+    """Time of a step against bare passes over the memory: products of all rows with a key."""
+    rng = np.random.default_rng(0)
+    memory, key = (rng.standard_normal(s, np.float32) for s in ((sizes.N, sizes.W), sizes.W))
+    similarity = np.empty(sizes.N, np.float32)
+
+    def passes():
+        for _ in range(PASSES * sizes.T):
+            np.dot(memory, key, out=similarity)
+
+    backend = library.BACKENDS[0]
+    step = library.training_iteration(sizes, backend, adam(backend))
+    seconds = timing.interleave({"step": step, "passes": passes}, plan, "passes over the memory")
+    step, bare = (timing.summary(seconds[name], sizes.T)["median"] for name in ("step", "passes"))
+    return {"step": step, "passes": bare}
 
 
 def adam(backend):
@@ -140,6 +160,11 @@ def report(result):
         f" {mebibytes(result['peaks'][backend])} MiB"
         for backend, found in result["slopes"].items()
     ]
+    step, passes = (result["passes"][name] for name in ("step", "passes"))
+    lines.append(
+        f"- at N = {Ns[-1]:,} a step takes {number(step)} ms, {number(step / passes)} times"
+        f" {PASSES} bare passes over the memory, {number(passes)} ms"
+    )
     return "\n\n".join([*tables, "\n".join(lines)])
 
 

@@ -1,7 +1,9 @@
-"""Seconds from the start of a process, and whether an iteration takes longer the longer one trains.
+"""Seconds from the start of a process, what dnc.py adds to training, and whether that slows down.
 
 Start: from just before a process is started to the end of the import, of the first call of a model
 and of the first training iteration in it. One start before, unmeasured, fills the caches.
+The program: of the time of ``dnc.py``, as it is, what is not spent in training steps but in drawing
+sequences, reports and the loop around them.
 Long run: many iterations at small sizes in one process, its first and last tenth compared.
 """
 
@@ -28,9 +30,10 @@ def measure(plan):
         began = time.time()
         for stage, moment in children.run(START, sizes).items():
             starts[stage].append(moment - began)
+    program = children.run(PROGRAM, max(100, plan.iterations // 10))
     long_run = children.run(LONG_RUN, json.dumps(SMALL.as_dict()), plan.iterations)
     medians = {stage: statistics.median(seconds) for stage, seconds in starts.items()}
-    return {"start": medians, "long run": long_run}
+    return {"start": medians, "program": program, "long run": long_run}
 
 
 START = """
@@ -45,6 +48,38 @@ moments["step"] = time.time()
 library.training_iteration(sizes)()
 moments["iteration"] = time.time()
 print(json.dumps(moments))
+"""
+
+PROGRAM = """
+import contextlib, json, sys, tempfile, time
+import dnc
+from lib.training.loop import SequenceUpdater
+
+began, steps, drawing = [], [], []
+update = SequenceUpdater.update
+
+def timed_update(self):
+    if not began:
+        draw = self._sample
+        self._sample = lambda rng: timed(drawing, draw, rng)
+    began.append(time.perf_counter())
+    timed(steps, update, self)
+
+def timed(times, function, *arguments):
+    start = time.perf_counter()
+    result = function(*arguments)
+    times.append(time.perf_counter() - start)
+    return result
+
+SequenceUpdater.update = timed_update
+iterations, warm = int(sys.argv[1]), 20
+with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(sys.stderr):
+    status = dnc.main(["--out", out, "--seed", "1", "--iterations", str(iterations)])
+assert status == 0
+whole = began[-1] - began[warm]
+training = sum(steps[warm:-1]) - sum(drawing[warm:-1])
+found = {"ms": 1000 * whole / (iterations - warm - 1), "besides": 1 - training / whole}
+print(json.dumps({"iterations": iterations, **found}))
 """
 
 LONG_RUN = """
@@ -77,4 +112,10 @@ def report(result):
     ]
     header = (f"of {found['iterations']:,} iterations at small sizes", "ms each", "peak MiB so far")
     first = table(("from the start of the process", "seconds"), starts)
-    return f"{first}\n\n{table(header, rows)}"
+    program = result["program"]
+    share = f"{100 * program['besides']:.1f}%"
+    second = table(
+        (f"dnc.py, {program['iterations']:,} iterations", "ms each", "of it not training steps"),
+        [("--task addition", number(program["ms"]), share)],
+    )
+    return f"{first}\n\n{second}\n\n{table(header, rows)}"

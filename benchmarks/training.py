@@ -5,7 +5,7 @@ All variants take turns in one process, next to the floor (see ``benchmarks.floo
 
 from benchmarks import timing
 from benchmarks.floor import floor
-from benchmarks.library import stepwise_iteration, training_iteration
+from benchmarks.library import lstm_iteration, stepwise_iteration, training_iteration
 from benchmarks.tables import number, table, times
 
 FLOOR = "the floor"
@@ -30,26 +30,27 @@ def measure(plan):
 
 def make_variants(plan):
     """Name -> callable and number of sequences."""
-    sizes, B = plan.sizes, plan.batch
-    dense, batch = sizes.but(K=0), sizes.but(B=B)
+    sizes = plan.sizes
+    dense, batch = sizes.but(K=0), sizes.but(B=plan.batch)
     plain = {"backend": "numpy", "adam": "chainer"}
     runs = {
         FLOOR: floor(sizes),
         OURS: training_iteration(sizes),
         f"{OURS}, K=0": training_iteration(dense),
         f"{OURS}, {STEPS}": stepwise_iteration(sizes),
+        "its LSTM alone": lstm_iteration(sizes),
         "NumPy alone": training_iteration(sizes, **plain),
         "NumPy alone, K=0": training_iteration(dense, **plain),
         "NumPy alone, without Adam": training_iteration(sizes, "numpy", None),
         "NumPy alone, without Adam, K=0": training_iteration(dense, "numpy", None),
         f"NumPy alone, {STEPS}": stepwise_iteration(sizes, **plain),
     }
-    batches = {
-        f"{OURS}, batch {B}, per sequence": training_iteration(batch),
-        f"NumPy alone, batch {B}, per sequence": training_iteration(batch, **plain),
-    }
     found = {name: (run, 1) for name, run in runs.items()}
-    found.update((name, (run, B)) for name, run in batches.items())
+    for B in (plan.batch, plan.large_batch):
+        run = training_iteration(sizes.but(B=B))
+        found[f"{OURS}, batch {B}, per sequence"] = run, B
+    run = training_iteration(batch, **plain)
+    found[f"NumPy alone, batch {plan.batch}, per sequence"] = run, plan.batch
     return found
 
 

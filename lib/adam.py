@@ -1,5 +1,7 @@
 """Adam in one pass over the parameters: ``chainer.optimizers.Adam``, faster on a CPU."""
 
+from types import SimpleNamespace
+
 import chainer
 import numpy as np
 from chainer.optimizers import adam
@@ -17,7 +19,7 @@ class AdamRule(adam.AdamRule):
         Chainer's own code serves AMSGrad, AdaBound, other dtypes than float32 and float64, and
         arrays that are not contiguous.
         """
-        hp = self.hyperparam
+        hp = SimpleNamespace(**self.hyperparam.get_dict())  # an attribute of the other is slow
         arrays = (param.data, param.grad, self.state["m"], self.state["v"])
         if hp.amsgrad or hp.adabound or not all(map(fits(param.dtype), arrays)):
             return underflowing(super().update_core_cpu)(param)
@@ -50,6 +52,11 @@ class Adam(chainer.optimizers.Adam):
     On NumPy arrays, with Numba installed, an update takes one pass over the memory in place of a
     dozen. Elsewhere it is Chainer's own.
     """
+
+    def reallocate_cleared_grads(self):
+        """Gradients of zeros where there are none; Chainer looks for them in a slower way."""
+        if any(param.grad is None for param in self.target.params(False)):
+            super().reallocate_cleared_grads()
 
     def create_update_rule(self):
         """The rule of one parameter."""

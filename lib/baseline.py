@@ -2,7 +2,6 @@
 
 import chainer
 import chainer.links as L
-import numpy as np
 from chainer.links.rnn.lstm import LSTMBase
 
 from . import checks
@@ -48,6 +47,11 @@ class LSTMBaseline(chainer.Chain):
         """Go back to the zero state."""
         self._state = None
 
+    @property
+    def batch_size(self):
+        """How many sequences the state has, None before the first step."""
+        return None if self._state is None else len(self._state.h)
+
     def get_state(self):
         """The state after the last step, c and h (B, H), or None before the first."""
         return self._state
@@ -55,7 +59,7 @@ class LSTMBaseline(chainer.Chain):
     def forward(self, x):
         """One step: x (B, X) → y (B, Y)."""
         x = checks.inputs("x", x, ("B", "X"), self)
-        return self._advance(x, np.ones(len(x), dtype=int))
+        return self._advance(x)
 
     def unroll(self, xs, lengths=None):
         """A whole sequence: xs (T, B, X) → ys (T, B, Y).
@@ -67,7 +71,7 @@ class LSTMBaseline(chainer.Chain):
         T, B, _ = xs.shape
         return self._advance(xs, checks.lengths(lengths, T, B))
 
-    def _advance(self, xs, lengths):
+    def _advance(self, xs, lengths=None):
         parameters = LSTMParameters(
             upward_W=self.lstm.upward.W,
             upward_b=self.lstm.upward.b,
@@ -75,9 +79,10 @@ class LSTMBaseline(chainer.Chain):
             linear_W=self.linear.W,
             linear_b=self.linear.b,
         )
-        state = self._zero_state(len(lengths)) if self._state is None else self._state
+        state = self._zero_state(xs.shape[-2]) if self._state is None else self._state
         arrays = LSTMParameters(*(parameter.array for parameter in parameters))
-        node = Unroll(lstm_sequence, arrays, self.options, LSTMState, lengths)
+        before = LSTMState(*(field.array for field in state))
+        node = Unroll(lstm_sequence, arrays, self.options, before, lengths)
         ys, *state = node.apply((xs, *parameters, *state))
         self._state = LSTMState(*state)
         return ys
@@ -85,4 +90,5 @@ class LSTMBaseline(chainer.Chain):
     def _zero_state(self, B):
         with chainer.using_device(self.device):
             zeros = self.xp.zeros((B, self.lstm.state_size), self.linear.W.dtype)
+        zeros = chainer.as_variable(zeros)
         return LSTMState(zeros, zeros)

@@ -129,19 +129,19 @@ def inputs(name, xs, axes, model):
     if model.X not in (None, X) or X == 0:
         allowed = "at least 1" if model.X is None else model.X
         raise ValueError(f"{name} {wanted} must have a width X of {allowed}, not shape {shape}")
-    state = model.get_state()
-    if state is not None and B > len(state.h):
+    kept = model.batch_size
+    if kept is not None and B > kept:
         raise ValueError(
-            f"the batch of {name} {wanted} must not grow: the state has {len(state.h)} sequences, "
+            f"the batch of {name} {wanted} must not grow: the state has {kept} sequences, "
             f"{name} has {B}; call reset_state() before a larger batch"
         )
     return xs if shape == leading else xs.reshape(leading)
 
 
 def lengths(values, T, B):
-    """The steps of each of B sequences of at most T, as an array (B,) of ints."""
+    """The steps of each of B sequences of at most T, as an array (B,) of ints; None: all have T."""
     if values is None:
-        return np.full(B, T)
+        return None
     allowed = f"lengths must be {B} integers in 0…{T}, one for each sequence"
     values = as_index(values, allowed)
     if values.size > 0 and values.dtype.kind not in "iu":

@@ -6,6 +6,7 @@ import chainer
 import chainer.functions as F
 
 from . import checks
+from .graph.held_state import HeldState, constant
 from .memory.sparse_linkage import SparseLink, first_columns, settle_columns
 from .state import State, map_arrays
 
@@ -33,7 +34,7 @@ class KeepsState(chainer.Chain):
         super().__init__()
         self.sizes = sizes
         self.dtype = dtype
-        self._state = None
+        self._held = None
 
     @property
     def sparse(self):
@@ -49,17 +50,30 @@ class KeepsState(chainer.Chain):
 
     def zero_state(self, B):
         """The :class:`State` from which a batch of B sequences starts, as Variables."""
+        return map_arrays(constant, self.zero_arrays(B))
 
-        def zeros(shape):
-            return chainer.Variable(self.xp.zeros(shape, self.dtype), requires_grad=False)
-
+    def zero_arrays(self, B):
+        """The same as arrays."""
         with chainer.using_device(self.device):
-            state = map_arrays(zeros, self.state_shapes(B))
+            state = map_arrays(lambda shape: self.xp.zeros(shape, self.dtype), self.state_shapes(B))
             if self.sparse:
                 columns = self.xp.array(first_columns(state.link.values.shape, self.xp))
-                columns = chainer.Variable(columns, requires_grad=False)
                 state = state._replace(link=state.link._replace(columns=columns))
         return state
+
+    @property
+    def _state(self):
+        """The state as Variables, or None."""
+        return None if self._held is None else self._held.variables()
+
+    @_state.setter
+    def _state(self, state):
+        self._held = None if state is None else HeldState(variables=state)
+
+    @property
+    def batch_size(self):
+        """How many sequences the state has, None before the first step."""
+        return None if self._held is None else len(self._held)
 
     def reset_state(self):
         """Go back to the zero state; the next call may have any batch size."""
@@ -177,7 +191,7 @@ class KeepsState(chainer.Chain):
 
 def cut(variable):
     """A Variable of the same array outside the graph."""
-    return chainer.Variable(variable.array, requires_grad=False)
+    return constant(variable.array)
 
 
 def detached_copy(variable):

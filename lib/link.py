@@ -8,6 +8,7 @@ from chainer.links.rnn.lstm import LSTMBase  # without a state, which programs w
 from . import checks
 from .arrays import keep_freed_memory
 from .graph import sequence
+from .graph.held_state import HeldState
 from .graph.hooks import hooks_of
 from .graph.node import Unroll
 from .graph.sequence import Parameters
@@ -15,9 +16,7 @@ from .graph.single_steps import Token, stands_for
 from .kept_state import KeepsState, Sizes
 from .memory import interface
 from .memory.bounds import Options
-from .memory.sparse_linkage import SparseLink
 from .start import initial_bias
-from .state import State
 
 keep_freed_memory()
 
@@ -117,7 +116,7 @@ class DNC(KeepsState):
             ValueError: ``x`` has too few axes or another width, or B has grown.
         """
         x = checks.inputs("x", x, ("B", "X"), self)
-        return self._advance(x, np.ones(len(x), dtype=int))
+        return self._advance(x)
 
     def unroll(self, xs, lengths=None, recompute=False):
         """A whole sequence: the same numbers and gradients as T calls of the link, faster.
@@ -145,28 +144,23 @@ class DNC(KeepsState):
         T, B, _ = xs.shape
         return self._advance(xs, checks.lengths(lengths, T, B), recompute)
 
-    def _advance(self, xs, lengths, recompute=False):
+    def _advance(self, xs, lengths=None, recompute=False):
         """Run checked inputs (B, X) or (T, B, X) from the kept state on."""
         self._initialize(xs.shape[-1])
-        state = self._state or self.zero_state(len(lengths))
-        link, columns = (state.link, None)
-        if self.sparse:
-            link, columns = link.values, link.columns.array
+        held = self._held
+        if held is None:
+            held = HeldState(arrays=self.zero_arrays(xs.shape[-2]))
         with hooks_of(self._inner_links()):
             parameters = self._parameters()
             weights = self._token_of(parameters) if xs.ndim == 2 else parameters
             arrays = Parameters(*(parameter.array for parameter in parameters))
-            node = Unroll(sequence, arrays, self.options, State, lengths, columns, recompute)
-            ys, *fields = node.apply((xs, *weights, *state._replace(link=link)))
+            tokens = self.xp is np  # gradients of tokens are NumPy arrays
+            state, fields = held.packed() if tokens else held.fields()
+            node = Unroll(sequence, arrays, self.options, state, lengths, tokens, recompute)
+            ys, *fields = node.apply((xs, *weights, *fields))
         if len(state.h) > 0:  # an empty batch decides nothing
-            self._state = self._next_state(State(*fields), node.columns)
+            self._held = HeldState.after(node.state, fields)
         return ys
-
-    def _next_state(self, state, columns):
-        if self.sparse:
-            columns = chainer.Variable(columns, requires_grad=False)
-            state = state._replace(link=SparseLink(state.link, columns))
-        return state
 
     def _inner_links(self):
         lstm = self.controller.lstm

@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 from helpers import Sizes
 
-from lib import DNC, Adam
+from lib import DNC, Adam, State
+from lib.graph import lstm_sequence, sequence
+from lib.graph.lstm_sequence import LSTMParameters, LSTMState
+from lib.graph.sequence import Parameters
 from lib.kernels import backends
 from lib.memory import content, interface
+from lib.memory.bounds import Options
 from lib.memory.sparse_linkage import SparseLink
 from lib.memory.step import MemoryState
+from lib.state import concatenate_rows, select_rows
 
 needs_numba = pytest.mark.skipif(
     backends.numba_problem() is not None, reason=str(backends.numba_problem())
@@ -55,17 +60,58 @@ def leaves(state):
 
 def run_step(backend, state, scales, xi, seed=1):
     """All that one memory step gives, and the gradient of all that goes into it."""
-    after, vectors, trace = backend.step(state, scales, xi)
     rng = np.random.default_rng(seed)
 
     def cotangent(x):
         return rng.normal(size=x.shape).astype(x.dtype)
 
-    link = after.link.values if isinstance(after.link, SparseLink) else after.link
-    g = MemoryState(*(cotangent(field) for field in after._replace(link=link)))
-    g_before, g_xi = backend.step_backward(trace, g, cotangent(vectors))
+    B, R, _ = state.read_weights.shape
+    link = state.link.values if isinstance(state.link, SparseLink) else state.link
+    g = MemoryState(*(cotangent(field) for field in state._replace(link=link)))
+    g_vectors = cotangent(np.empty((B, R * state.memory.shape[2]), xi.dtype))
+    if getattr(backend, "loops", None):
+        after, vectors, g_before, g_xi = run_loops(state, xi, g, g_vectors)
+    else:
+        after, vectors, trace = backend.step(state, scales, xi)
+        g_before, g_xi = backend.step_backward(trace, g, g_vectors)
     gradients = {f"gradient of {name}": field for name, field in g_before._asdict().items()}
     return {**leaves(after), "vectors": vectors, **gradients, "gradient of xi": g_xi}
+
+
+def run_loops(state, xi, g, g_vectors):
+    """A sequence of one step for each row, of a controller whose bias is what it says."""
+    rows = [slice(b, b + 1) for b in range(len(xi))]
+    done = [run_loop(select_rows(state, b), xi[b], select_rows(g, b), g_vectors[b]) for b in rows]
+    states = [concatenate_rows(list(column)) for column in zip(*done)]
+    return states
+
+
+def run_loop(state, xi, g, g_vectors):
+    parameters = silent_controller(xi[0], g_vectors.shape[1])
+    zeros = np.zeros((1, 1), xi.dtype)
+    before = State(*state, np.zeros_like(g_vectors), zeros, zeros)
+    with chainer.using_config("dnc_backend", "numba"):
+        _, after, trace = sequence.unroll(
+            parameters, Options(), np.zeros((1, 1, 1), xi.dtype), before, [1], keep_trace=True
+        )
+        g_after = State(*map(np.copy, g), g_vectors.copy(), zeros.copy(), zeros.copy())
+        _, records, g_before = sequence.unroll_backward(trace, zeros[None].copy(), g_after, False)
+    after, g_before = (MemoryState(*each[:6]) for each in (after, g_before))
+    return after, trace.over_time.reads[1], g_before, records[0].g_out[:, 1:]
+
+
+def silent_controller(xi, width):
+    """Parameters with X = Y = H = 1 that give ξ whatever comes in."""
+    O, dtype = len(xi) + 1, xi.dtype  # noqa: E741
+    return Parameters(
+        upward_W=np.zeros((4, 1 + width), dtype),
+        upward_b=np.zeros(4, dtype),
+        lateral_W=np.zeros((4, 1), dtype),
+        linear_W=np.zeros((O, 1), dtype),
+        linear_b=np.concatenate([np.zeros(1, dtype), xi]),
+        read_out_W=np.zeros((1, width), dtype),
+        read_out_b=np.zeros(1, dtype),
+    )
 
 
 @needs_numba
@@ -78,16 +124,36 @@ def test_a_memory_step(K, B):
 
 
 @needs_numba
-@pytest.mark.parametrize("B", [1, 3])
-def test_a_controller_step(B):
+@pytest.mark.parametrize("clip", [None, 0.5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_controller_step(dtype, clip):
+    """Gates from tiny to saturated, and the gradient of each."""
     rng = np.random.default_rng(0)
-    c, z, g_c, g_h = (rng.normal(0, 2, (B, n)) for n in (6, 24, 6, 6))
+    B, H = 3, 6
+    c, h, g_c, g_h = (rng.normal(0, 2, (B, H)).astype(dtype) for _ in range(4))
+    xs = rng.normal(0, 2, (1, B, 4 * H)).astype(dtype)
+    xs[0, 0] *= 1e-5
+    xs[0, 1] *= 50
+    lateral_W, linear_W = np.zeros((4 * H, H), dtype), np.zeros((1, H), dtype)
+    weights = LSTMParameters(
+        np.eye(4 * H, dtype=dtype),
+        *np.zeros((1, 4 * H), dtype),
+        lateral_W,
+        linear_W,
+        np.zeros(1, dtype),
+    )
     results = []
-    for backend in (backends.PLAIN, backends.compiled()):
-        new, h, trace = backend.cell(c, z.copy())
-        g_before, g_z = backend.cell_backward(trace, g_c, g_h)
-        results.append({"c": new, "h": h, "gradient of c": g_before, "gradient of z": g_z})
-    helpers.assert_same(results[1], results[0])
+    for choice in ("numpy", "numba"):
+        with chainer.using_config("dnc_backend", choice):
+            _, state, trace = lstm_sequence.unroll(
+                weights, Options(clip), xs, LSTMState(c, h), [B], keep_trace=True
+            )
+            g_xs, _, g_state = lstm_sequence.unroll_backward(
+                trace, np.zeros((1, B, 1), dtype), LSTMState(g_c.copy(), g_h.copy()), True
+            )
+        results.append({**state._asdict(), "g c": g_state.c, "g h": g_state.h, "g z": g_xs})
+    tolerance = 1e-6 if dtype == np.float32 else 1e-12
+    helpers.assert_same(results[1], results[0], rtol=tolerance)
 
 
 @needs_numba
@@ -135,17 +201,35 @@ def widen(argument):
 def test_the_number_of_threads_changes_nothing(monkeypatch):
     from lib.kernels import threads
 
-    sizes = Sizes(N=600, W=4, R=2, H=4, K=4)
-    arguments = states(sizes, 5, np.float32)
+    sizes = Sizes(X=3, Y=2, N=600, W=4, R=2, H=4, K=4)
+    model, xs = helpers.build(sizes, np.float32), helpers.inputs(sizes, 21, 4, np.float32)
     results = []
     for count in (1, 2, 5):
         monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", count)
         threads.pool.cache_clear()
-        results.append(run_step(backends.compiled(), *arguments))
+        model.reset_state()
+        model.cleargrads()
+        F.sum(model.unroll(xs, lengths=[4, 1] * 10 + [0])).backward()
+        results.append([model.get_state().memory.array, *(p.grad for p in model.params())])
     threads.pool.cache_clear()
     for other in results[1:]:
-        for name, want in results[0].items():
-            np.testing.assert_array_equal(other[name], want, err_msg=name)
+        for want, got in zip(results[0], other):
+            np.testing.assert_array_equal(got, want)
+
+
+@needs_numba
+def test_a_sequence_does_not_depend_on_the_others():
+    """Whichever part of a batch it is in: its numbers are the same bit by bit."""
+    sizes = Sizes(X=3, Y=2, N=16, W=4, R=2, H=5, K=4)
+    model, xs = helpers.build(sizes, np.float32), helpers.inputs(sizes, 19, 4, np.float32)
+    with chainer.using_config("dnc_backend", "numba"):
+        together = model.unroll(xs).array
+        state = model.get_state()
+        for b in range(19):
+            model.reset_state()
+            model.unroll(xs[:, b : b + 1])
+            np.testing.assert_array_equal(model.get_state().memory.array[0], state.memory.array[b])
+    assert together.shape == (4, 19, 2)
 
 
 # Choosing
@@ -270,14 +354,15 @@ def test_threads_that_outlive_the_program():
 
 @needs_numba
 def test_read_only_states_need_no_compilation():
-    from lib.kernels import forward
+    from lib.kernels import sequence_loops
 
     state, scales, xi = states(SIZES, 1, np.float64)
-    backends.compiled().step(state, scales, xi)
-    before = len(forward.step.signatures)
+    run_step(backends.compiled(), state, scales, xi)
+    before = len(sequence_loops.advance.signatures)
     state.usage.flags.writeable = False
-    backends.compiled().step(state._replace(memory=np.asfortranarray(state.memory)), scales, xi)
-    assert len(forward.step.signatures) == before
+    state = state._replace(memory=np.asfortranarray(state.memory))
+    run_step(backends.compiled(), state, scales, xi)
+    assert len(sequence_loops.advance.signatures) == before
 
 
 @needs_numba
@@ -287,10 +372,10 @@ def test_lengths_that_overflow_count_as_similarity_zero():
     xi[:, :5] = 1e30
     with np.errstate(over="ignore"):
         arguments = state, content.inverse_norms(state.memory), xi
-        plain = backends.PLAIN.step(*arguments)
-    loops = backends.compiled().step(*arguments)
-    assert np.isfinite(plain[1]).all()
-    np.testing.assert_allclose(loops[1], plain[1], rtol=1e-4)
+        plain = run_step(backends.PLAIN, *arguments)["vectors"]
+        loops = run_step(backends.compiled(), *arguments)["vectors"]
+    assert np.isfinite(plain).all()
+    np.testing.assert_allclose(loops, plain, rtol=1e-4)
 
 
 def test_without_numba(monkeypatch):
@@ -446,38 +531,38 @@ def test_a_sparse_link_never_becomes_dense(choice):
 # Planted bugs
 
 
-def link_from_the_new_precedence(right, begin, end, before, after, *rest):
-    right(begin, end, before, after, *rest)
-    late = (*before[:3], after[3].copy(), *before[4:])
-    right(begin, end, late, after, *rest)
+def link_from_the_new_precedence(right, *arguments):
+    right(*arguments)
+    initial, states = arguments[8], arguments[9]
+    late = (*initial[:3], states[3][0].copy(), *initial[4:])
+    right(*arguments[:8], late, *arguments[9:])
 
 
 def no_gradient_of_the_read_keys(right, *arguments):
     right(*arguments)
-    g_xi, at = arguments[8], arguments[9]
-    g_xi[:, : at[1]] = 0
+    (_, _, (_, g_out, _)), at = arguments[10], arguments[12]
+    g_out[:, :, 1 : 1 + at[1]] = 0
 
 
 def no_gradient_of_the_usage(right, *arguments):
     right(*arguments)
-    arguments[7][0][...] = 0
+    arguments[10][0][1][...] = 0
 
 
 @needs_numba
 @pytest.mark.parametrize(
     "name, bug",
     [
-        ("step", link_from_the_new_precedence),
-        ("step_backward", no_gradient_of_the_read_keys),
-        ("step_backward", no_gradient_of_the_usage),
+        ("advance", link_from_the_new_precedence),
+        ("retreat", no_gradient_of_the_read_keys),
+        ("retreat", no_gradient_of_the_usage),
     ],
 )
 def test_a_planted_bug_is_caught(monkeypatch, name, bug):
-    from lib.kernels import backward, forward
+    from lib.kernels import sequence_loops
 
-    module = forward if name == "step" else backward
-    right = getattr(module, name)
-    monkeypatch.setattr(module, name, lambda *arguments: bug(right, *arguments))
+    right = getattr(sequence_loops, name)
+    monkeypatch.setattr(sequence_loops, name, lambda *arguments: bug(right, *arguments))
     arguments = states(SIZES, 2, np.float64)
     got = run_step(backends.compiled(), *arguments)
     with pytest.raises(AssertionError, match="off by"):

@@ -15,6 +15,7 @@ ROOMS = (
     "compat",
     "arrays",
     "files",
+    "terminal",
     "state",
     "memory",
     "kernels",

@@ -163,8 +163,43 @@ def test_where_nobody_reads_what_is_said(folder):
 
 
 def test_what_a_kernel_calls_in_another_file_counts_too():
-    from lib.kernels import adam_pass, backward, compiled, forward
+    from lib.kernels import adam_pass, compiled, lstm_loops, sequence_loops
 
-    for kernel in (forward.step, backward.step_backward):
-        assert "def inverse_length" in compiled.shared_sources(kernel.py_func)
+    sources = compiled.shared_sources(sequence_loops.advance.py_func)
+    for called in ("def step(", "def cell(", "def inverse_lengths(", "def squash("):
+        assert called in sources
+    assert "def step(" not in compiled.shared_sources(lstm_loops.advance.py_func)
     assert compiled.shared_sources(adam_pass.update.py_func) == ""
+
+
+def test_a_bar_counts_all_that_a_kernel_calls_and_ends(monkeypatch):
+    from types import SimpleNamespace
+
+    from numba.core import event
+
+    from lib.kernels import progress, sequence_loops
+
+    bars = []
+
+    class Bar:
+        def __init__(self, total, done=0, label=None):
+            self.total, self.done, self.closed = total, 0, False
+            bars.append(self)
+
+        def update(self):
+            self.done += 1
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(progress, "progress_bar", Bar)
+    kernel = sequence_loops.advance.py_func
+    shown, called = progress.Progress(kernel), progress.called_by(kernel)
+    names = {function.__name__ for function in called}
+    assert {"step", "cell", "link_dense", "link_sparse", "inverse_lengths"} <= names
+    for function in (*called, *called, kernel):
+        happened = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)})
+        shown.on_end(happened)
+    (bar,) = bars
+    assert bar.done == len(called) == bar.total - 1 and bar.closed
+    assert shown not in event._registered["numba:compile"]

@@ -551,8 +551,10 @@ def test_a_whole_sequence_is_one_node(sizes):
     ys = model.unroll(helpers.inputs(sizes, 2, 5))
     state = model.get_state()
     node = ys.creator_node
-    assert node is state.memory.creator_node is state.h.creator_node
-    assert node is helpers.differentiable_link(state).creator_node
+    (token,) = state.h.creator_node.inputs  # which stands for all fields
+    assert node is token.creator_node
+    assert state.h.creator_node is state.memory.creator_node
+    assert state.h.creator_node is helpers.differentiable_link(state).creator_node
     params = {id(param.node) for param in model.params()}
     assert params <= {id(variable) for variable in node.inputs}
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..arrays import module_of, times
 from ..kernels.backends import Backend, backend_for
 from ..memory import bounds
+from ..memory.bounds import Options
 from .ragged import advance, affine, as_rows, clear_inactive, multiply, retreat, start_history
 
 
@@ -28,15 +29,17 @@ class LSTMParameters(NamedTuple):
     linear_b: Any  # (Y,)
 
 
-class LSTMTrace(NamedTuple):
-    """What the gradient of a sequence needs."""
+class LSTMSequence(NamedTuple):
+    """A sequence that is run, and what its gradient needs."""
 
     parameters: LSTMParameters
+    options: Options
     backend: Backend
     xs: Any  # (T, B, X)
+    gates: Any  # (T, B, 4H)
     hs: Any  # h_0 to h_T (T + 1, B, H)
-    steps: list  # of each step (CellTrace, where the clip passes gradients)
     active: list  # of each step, how many sequences it has
+    steps: Any = None  # what ``run_steps`` has left
 
 
 class LSTMStepGradients(NamedTuple):
@@ -53,7 +56,19 @@ def unroll(parameters, options, xs, state, active, keep_trace):
     """Run the model over a batch of sequences; arguments and results as ``sequence.unroll``."""
     p, backend = parameters, backend_for(xs, 0)
     z = affine(xs, p.upward_W, p.upward_b)
-    hs, steps = start_history(state.h, xs.shape[1], active), []
+    hs = start_history(state.h, xs.shape[1], active)
+    sequence = LSTMSequence(p, options, backend, xs, z, hs, active)
+    run = backend.lstm_loops.run_steps if backend.lstm_loops else run_steps
+    state, steps = run(sequence, state, keep_trace)
+    ys = affine(hs[1:], p.linear_W, p.linear_b)
+    clear_inactive(ys, active)
+    return ys, state, sequence._replace(steps=steps) if keep_trace else None
+
+
+def run_steps(sequence, state, keep_trace):
+    """Run the steps on plain arrays; see ``sequence.run_steps``."""
+    p, options, backend, _, z, hs, active, _ = sequence
+    steps = []
 
     def step(t, n, state):
         z[t, :n] += multiply(p.lateral_W, state.h)
@@ -64,28 +79,35 @@ def unroll(parameters, options, xs, state, active, keep_trace):
             steps.append((trace, inside))
         return LSTMState(c, h)
 
-    state = advance(step, state, active)
-    ys = affine(hs[1:], p.linear_W, p.linear_b)
-    clear_inactive(ys, active)
-    return ys, state, LSTMTrace(p, backend, xs, hs, steps, active) if keep_trace else None
+    return advance(step, state, active), steps
 
 
 def unroll_backward(trace, g_ys, g_state, need_g_xs):
     """The gradient of :func:`unroll`; arguments and results as ``sequence.unroll_backward``."""
-    p = trace.parameters
+    p, hs = trace.parameters, trace.hs
     clear_inactive(g_ys, trace.active)
     g_hs = times(g_ys, p.linear_W)
     g_z = module_of(g_ys).zeros((*g_ys.shape[:2], len(p.upward_b)), g_ys.dtype)
+    loops = trace.backend.lstm_loops
+    run = loops.run_steps_backward if loops else run_steps_backward
+    g_state = run(trace, g_state, g_hs, g_z)
+    g_xs = times(g_z, p.upward_W) if need_g_xs else None
+    steps = trace.xs, hs[:-1], hs[1:], g_z, g_ys
+    return g_xs, [LSTMStepGradients(*map(as_rows, steps))], g_state
+
+
+def run_steps_backward(trace, g_state, g_hs, g_z):
+    """The gradient of :func:`run_steps`; see ``sequence.run_steps_backward``.
+
+    ``g_hs`` (T, B, H) is that of the hidden states as far as the outputs go.
+    """
 
     def step(t, n, g):
         cell, inside = trace.steps[t]
         g_c, g_z[t, :n] = trace.backend.cell_backward(cell, g.c, g.h + g_hs[t, :n])
-        return LSTMState(bounds.clip_backward(inside, g_c), g_z[t, :n] @ p.lateral_W)
+        return LSTMState(bounds.clip_backward(inside, g_c), g_z[t, :n] @ trace.parameters.lateral_W)
 
-    g_state = retreat(step, g_state, trace.active)
-    g_xs = times(g_z, p.upward_W) if need_g_xs else None
-    steps = trace.xs, trace.hs[:-1], trace.hs[1:], g_z, g_ys
-    return g_xs, [LSTMStepGradients(*map(as_rows, steps))], g_state
+    return retreat(step, g_state, trace.active)
 
 
 def parameter_gradients(records):

@@ -4,9 +4,9 @@ import chainer
 import numpy as np
 
 from ..arrays import module_of, underflowing
-from ..memory.sparse_linkage import SparseLink
 from ..state import select_rows
 from . import recompute as segments
+from .held_state import add_up, values_of
 from .ragged import without_padding
 from .single_steps import OnceDifferentiable, TokenGradient
 
@@ -14,75 +14,72 @@ from .single_steps import OnceDifferentiable, TokenGradient
 class Unroll(chainer.FunctionNode):
     """(xs, weights, state) -> (ys, state): T time steps of a model, or one where xs is (B, X).
 
-    The weights are the parameters, or one token that stands for them in the graph.
-
-    The state enters and leaves field by field, a sparse link as its values alone: the columns are
-    given at construction and stand in ``columns`` afterwards.
+    The weights are the parameters, or one token that stands for them in the graph. So is the state
+    its fields, of a sparse link the values alone, or a token.
 
     Args:
         model: how a sequence runs on arrays, the module :mod:`.sequence` or one with its functions.
         parameters: of the model, a NamedTuple of arrays.
         options: :class:`..memory.bounds.Options`.
-        state_type: the NamedTuple of the model's state.
-        lengths: steps of each sequence that is fed, a NumPy array (B,) of ints. The state may have
-            more sequences.
-        columns: columns of a sparse link (B, N, K), or None where there is none.
+        state: of the model, a NamedTuple of arrays. It may have more sequences than are fed.
+        lengths: steps of each sequence that is fed, a NumPy array (B,) of ints; None: all have T.
+        token: whether a token stands for the state.
         recompute: whether to keep fewer steps, and run them twice.
+
+    Attributes:
+        state: the state after the last step, arrays.
     """
 
-    def __init__(
-        self, model, parameters, options, state_type, lengths, columns=None, recompute=False
-    ):
+    def __init__(self, model, parameters, options, state, lengths, token=False, recompute=False):
         super().__init__()
         self._model, self._steps = model, segments if recompute else model
         self._parameters = parameters
         self._options = options
-        self._state_type = state_type
+        self.state = state
         self._lengths = lengths
-        self.columns = columns
+        self._token = token
 
     @underflowing
     def forward(self, inputs):
         """Run the sequence, on arrays; see :func:`.sequence.unroll`."""
-        xs, state = inputs[0], self._state_of(inputs)
-        if self.columns is not None:
-            state = state._replace(link=SparseLink(state.link, self.columns))
+        xs, state = inputs[0], self.state
         xs = xs if xs.ndim == 3 else xs[None]
-        unfed = np.zeros(len(state.h) - len(self._lengths), dtype=int)
-        self._lengths = np.append(self._lengths, unfed)
-        self._order, self._back = descending(self._lengths, module_of(xs))
-        active = np.count_nonzero(self._lengths > np.arange(len(xs))[:, None], axis=1).tolist()
+        active = self._schedule(xs, len(state.h))
         keep_trace = chainer.config.enable_backprop
         xs, state = self._sort(xs, state)
         ys, state, self._trace = self._steps.unroll(
             self._parameters, self._options, without_padding(xs, active), state, active, keep_trace
         )
-        ys, state = self._unsort(ys, state)
-        self._width = ys.shape[2]
+        ys, self.state = self._unsort(ys, state)
+        fields = values_of(self.state)
+        self._shapes = [array.shape for array in (ys, *fields)]
         if keep_trace:
             self.retain_inputs(range(len(inputs)))
-        if self.columns is not None:
-            self.columns = state.link.columns
-            state = state._replace(link=state.link.values)
-        return (ys if inputs[0].ndim == 3 else ys[0], *state)
+        fields = (np.zeros(1, ys.dtype),) if self._token else fields
+        return (ys if inputs[0].ndim == 3 else ys[0], *fields)
+
+    def _schedule(self, xs, B):
+        """How many of B sequences each step has; sets in which order they are."""
+        T, fed = xs.shape[:2]
+        if self._lengths is None:
+            self._order = self._back = None
+            return [fed] * T
+        lengths = np.append(self._lengths, np.zeros(B - fed, dtype=int))
+        self._order, self._back = descending(lengths, module_of(xs))
+        return np.count_nonzero(lengths > np.arange(T)[:, None], axis=1).tolist()
 
     @underflowing
     def backward(self, indexes, grad_outputs):
         """Gradients of the inputs named; absent gradients of outputs are zero."""
-        xs = self._trace.xs
-        size = len(self._state_type._fields)
-        shapes = [(*xs.shape[:2], self._width), *(node.shape for node in self.inputs[-size:])]
-        arrays = [
-            module_of(xs).zeros(shape, xs.dtype) if g is None else g.array.reshape(shape).copy()
-            for shape, g in zip(shapes, grad_outputs)
-        ]
-        g_ys, g_state = self._sort(arrays[0], self._state_of(arrays))
+        g_ys, g_state = self._sort(*self._arrays_of(grad_outputs))
         g_xs, records, g_state = self._steps.unroll_backward(
             self._trace, g_ys, g_state, need_g_xs=0 in indexes
         )
         g_xs, g_state = self._unsort(g_xs, g_state)
         if g_xs is not None:
             g_xs = g_xs.reshape(self.inputs[0].shape)
+        if self._token:
+            g_state = (TokenGradient.of([g_state], g_ys.dtype),)
         g_inputs = (g_xs, *self._weight_gradients(records), *g_state)
         g_inputs = tuple(g_inputs[i] for i in indexes)
         if not chainer.config.enable_backprop:
@@ -90,13 +87,27 @@ class Unroll(chainer.FunctionNode):
         sources = (*self.get_retained_inputs(), *(g for g in grad_outputs if g is not None))
         return OnceDifferentiable(g_inputs).apply(sources)
 
-    def _state_of(self, arrays):
-        """The state at the end of inputs or outputs."""
-        return self._state_type(*arrays[-len(self._state_type._fields) :])
+    def _arrays_of(self, grad_outputs):
+        """Gradients of ys (T, B, Y) and of the state, arrays that may be overwritten."""
+        g_ys, *g_state = grad_outputs
+        if self._token and g_state[0] is not None:
+            return self._array_of(g_ys, 0), add_up(g_state[0].array.records)
+        if self._token:
+            g_state = [None] * len(self.state)
+        fields = (self._array_of(g, k) for k, g in enumerate(g_state, 1))
+        return self._array_of(g_ys, 0), type(self.state)(*fields)
+
+    def _array_of(self, g, k):
+        """The gradient of an output as an array of its own; zeros where there is none."""
+        weights = self._parameters[0]
+        if g is None:
+            return module_of(weights).zeros(self._shapes[k], weights.dtype)
+        return g.array.reshape(self._shapes[k]).copy()
 
     def _weight_gradients(self, records):
         """Gradients of the parameters, or of the token that stands for them."""
-        if len(self.inputs) == 2 + len(self._state_type._fields):
+        fields = 1 if self._token else len(self.state)
+        if len(self.inputs) == 2 + fields:
             return (TokenGradient.of(records, self.inputs[1].dtype),)
         return self._model.parameter_gradients(records)
 

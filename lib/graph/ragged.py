@@ -84,13 +84,14 @@ def start_history(first, B, active):
 
 def clear_inactive(ys, active):
     """Set the outputs after a sequence's end to 0."""
-    for y, n in zip(ys, active):
-        y[n:] = 0
+    if active[-1] < ys.shape[1]:
+        for y, n in zip(ys, active):
+            y[n:] = 0
 
 
 def without_padding(xs, active):
     """Inputs (T, B, X) that are 0 where no sequence is, whatever stands there; NaN would spread."""
-    if all(n == xs.shape[1] for n in active):
+    if active[-1] == xs.shape[1]:
         return xs
     xs = xs.copy()
     clear_inactive(xs, active)

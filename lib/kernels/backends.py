@@ -26,13 +26,19 @@ CHOICES = ("auto", "numpy", "numba", "cuda")
 
 
 class Backend(NamedTuple):
-    """The steps of the controller and of the memory, forward and backward."""
+    """The steps of the controller and of the memory, forward and backward; or what runs them all.
+
+    ``loops`` and ``lstm_loops`` are modules with the ``run_steps`` and ``run_steps_backward`` of
+    ``graph.sequence`` and of ``graph.lstm_sequence``.
+    """
 
     name: str
-    cell: Any
-    cell_backward: Any
-    step: Any
-    step_backward: Any
+    cell: Any = None
+    cell_backward: Any = None
+    step: Any = None
+    step_backward: Any = None
+    loops: Any = None
+    lstm_loops: Any = None
 
 
 PLAIN = Backend("numpy", cell.cell, cell.cell_backward, step.step, step.step_backward)
@@ -147,7 +153,7 @@ def _import_numba():
         return f"Numba {numba.__version__} leaks memory in these loops, 0.61 is needed"
     if numba.config.DISABLE_JIT:
         return "Numba is told not to compile, by NUMBA_DISABLE_JIT"
-    for module in ("memory_step", "lstm_cell", "adam_pass"):
+    for module in ("sequence", "lstm_sequence", "adam_pass"):
         importlib.import_module(f".{module}", __package__)
     return None
 
@@ -155,12 +161,6 @@ def _import_numba():
 @cache
 def compiled():
     """The backend of compiled loops."""
-    from . import lstm_cell, memory_step
+    from . import lstm_sequence, sequence
 
-    return Backend(
-        "numba",
-        lstm_cell.cell,
-        lstm_cell.cell_backward,
-        memory_step.step,
-        memory_step.step_backward,
-    )
+    return Backend("numba", loops=sequence, lstm_loops=lstm_sequence)

@@ -1,23 +1,14 @@
-"""The gradient of one memory step as loops, compiled by Numba: ``memory/step.py``.
+"""The gradient of one memory step of one sequence as loops: ``memory/step.py``.
 
-Every function but the last works on one sequence. N locations, W word width, R read heads, K
-entries kept per row of a sparse link matrix. A dense link matrix has no columns: (0, 0).
+N locations, W word width, R read heads, K entries kept per row of a sparse link matrix.
 """
 
 import math
 
 import numpy as np
 
-from .compiled import inlined, kernel
-from .vectors import dot, inverse_length
-
-
-@inlined
-def reading_weights(g_reads, memory, g_weights):
-    """Add the gradient of the read weights (R, N) by way of the read vectors (R, W)."""
-    for i in range(memory.shape[0]):
-        for r in range(g_reads.shape[0]):
-            g_weights[r, i] += dot(g_reads[r], memory[i])
+from .compiled import apart, by_type, inlined, is_none, pasted
+from .vectors import BLOCK, add_dots, add_rows, add_to_rows, dot, total, triple, unit_keys
 
 
 @inlined
@@ -73,18 +64,9 @@ def looking_up(weights, similarity, strength, row_scales, squares, g_weights, ro
 
 
 @inlined
-def unit_key(key, unit, tiny):
-    """The key (W,) divided by its length, and the inverse length."""
-    scale = inverse_length(key, tiny)
-    for w in range(key.size):
-        unit[w] = key[w] * scale
-    return scale
-
-
-@inlined
 def precedences(precedence, write_weights, g_new, g_old, g_write):
     """Gradient of p_{t-1}; adds to that of w^w_t."""
-    kept, g_kept = precedence.dtype.type(1) - write_weights.sum(), dot(g_new, precedence)
+    kept, g_kept = precedence.dtype.type(1) - total(write_weights), dot(g_new, precedence)
     for i in range(precedence.size):
         g_old[i] = kept * g_new[i]
         g_write[i] += g_new[i] - g_kept
@@ -93,22 +75,32 @@ def precedences(precedence, write_weights, g_new, g_old, g_write):
 @inlined
 def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g_w, g_reads):
     """Turns ``g``, the gradient of L_t (N, N), into that of L_{t-1}; adds to the others."""
-    zero = old.dtype.type(0)
+    N = old.shape[0]
+    for start in range(0, N, BLOCK):
+        some = slice(start, min(start + BLOCK, N))
+        add_to_rows(g_forward[:, some], reads, g[some])
+        add_to_rows(reads[:, some], g_backward, g[some])
+        add_rows(g_forward[:, some], new[some], g_reads)
+        add_dots(g_backward, new[some], g_reads[:, some])
+        for i in range(start, min(start + BLOCK, N)):
+            g[i, i] = 0
+        add_rows(w.reshape(1, N)[:, some], g[some], g_p.reshape(1, N))
+        decaying(old[some], precedence, w, w[some], g[some], g_w, g_w[some])
+
+
+@inlined
+def decaying(old, precedence, w, of_rows, g, g_w, g_of_rows):
+    """Turns the gradient of rows of L_t into that of L_{t-1}; adds to that of w^w_t, twice."""
+    apart()
     one = old.dtype.type(1)
-    N, R = old.shape[0], reads.shape[0]
-    for i in range(N):
-        for r in range(R):
-            g_f, read = g_forward[r, i], reads[r, i]
-            for j in range(N):
-                g[i, j] += g_f * reads[r, j] + read * g_backward[r, j]
-                g_reads[r, j] += new[i, j] * g_f
-            g_reads[r, i] += dot(new[i], g_backward[r])
-        g[i, i] = zero
-        kept, weight = one - w[i], w[i]
-        g_w[i] += dot(g[i], precedence) - dot(g[i], old[i])
-        for j in range(N):
+    for i in range(old.shape[0]):
+        g_of_rows[i] += dot(g[i], precedence) - dot(g[i], old[i])
+    for i in range(old.shape[0]):
+        for j in range(old.shape[1]):
             g_w[j] -= g[i, j] * old[i, j]
-            g_p[j] += weight * g[i, j]
+    for i in range(old.shape[0]):
+        kept = one - of_rows[i]
+        for j in range(old.shape[1]):
             g[i, j] *= kept - w[j]
 
 
@@ -143,7 +135,8 @@ def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
     g_row = np.empty(K, old.dtype)
     for s in range(K):
         i = kept[s, 0]
-        g_row[:] = zero
+        for k in range(K):
+            g_row[k] = zero
         for k in range(K):
             place, q = kept[s, 2 + k], kept[s, 2 + K + k]
             if place >= 0:
@@ -151,7 +144,8 @@ def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
             if q >= 0 and kept[q, 1] != i:
                 g_w[i] += g[i, k] * precedence[kept[q, 1]]
                 g_p[kept[q, 1]] += g[i, k] * w[i]
-        g[i] = g_row
+        for k in range(K):
+            g[i, k] = g_row[k]
     for i in range(old.shape[0]):
         for k in range(K):
             j = columns[i, k]
@@ -172,32 +166,56 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
     far as they need the rows of the memory.
     """
     before, after, w, e, v, reads, g_reads, units, g_looked, radial, rest = rows
-    one = before.dtype.type(1)
-    row, erased = np.empty_like(v), np.empty_like(v)
-    for i in range(before.shape[0]):
-        for c in range(row.size):
-            row[c] = g[i, c] - radial[i] * after[i, c] * rest[i]
-        for r in range(units.shape[0]):
-            read, looked = reads[r, i], g_looked[r, i]
-            for c in range(row.size):
-                row[c] += read * g_reads[r, c] + looked * units[r, c]
-                g_k[r, c] += looked * after[i, c]
-        weight = w[i]
-        for c in range(row.size):
-            erased[c] = before[i, c] * row[c]
-            g_e[c] -= weight * erased[c]
-            g_v[c] += weight * row[c]
-            g[i, c] = row[c] * (one - weight * e[c])
-        g_w[i] += dot(v, row) - dot(e, erased)
+    N, W = before.shape
+    weights, g_vector = w.reshape(1, N), g_v.reshape(1, W)
+    for start in range(0, N, BLOCK):
+        some = slice(start, min(start + BLOCK, N))
+        g_rows = g[some]
+        subtract_rows(radial[some], rest[some], after[some], g_rows)
+        add_to_rows(reads[:, some], g_reads, g_rows)
+        add_to_rows(g_looked[:, some], units, g_rows)
+        add_rows(g_looked[:, some], after[some], g_k)
+        add_rows(weights[:, some], g_rows, g_vector)
+        erasing(before[some], w[some], e, v, g_rows, g_w[some], g_e)
 
 
 @inlined
-def looking_at_rows(memory, unit, g_looked, radial, rest, g, g_key):
+def erasing(before, w, e, v, g, g_w, g_e):
+    """Turns the gradient of M_t into that of M_{t-1}; adds to those of w^w_t and erase vector."""
+    apart()
+    one = before.dtype.type(1)
+    for i in range(g.shape[0]):
+        g_w[i] += dot(v, g[i]) - triple(e, before[i], g[i])
+    for i in range(g.shape[0]):
+        weight = w[i]
+        for c in range(g.shape[1]):
+            g_e[c] -= weight * (before[i, c] * g[i, c])
+    for i in range(g.shape[0]):
+        weight = w[i]
+        for c in range(g.shape[1]):
+            g[i, c] *= one - weight * e[c]
+
+
+@inlined
+def subtract_rows(radial, rest, memory, g):
+    """Subtracts from the gradient of each row its coefficient times the row."""
+    apart()
+    for i in range(g.shape[0]):
+        coefficient, other = radial[i], rest[i]
+        for w in range(g.shape[1]):
+            g[i, w] -= coefficient * memory[i, w] * other
+
+
+@inlined
+def looking_at_rows(memory, units, g_looked, radial, rest, g, g_key):
     """Adds the gradient of the write's look-up to that of M_{t-1} and of the write key (W,)."""
-    for i in range(memory.shape[0]):
-        for w in range(memory.shape[1]):
-            g[i, w] += g_looked[i] * unit[w] - radial[i] * memory[i, w] * rest[i]
-            g_key[w] += g_looked[i] * memory[i, w]
+    N, W = memory.shape
+    coefficients, g_keys = g_looked.reshape(1, N), g_key.reshape(1, W)
+    for start in range(0, N, BLOCK):
+        some = slice(start, min(start + BLOCK, N))
+        subtract_rows(radial[some], rest[some], memory[some], g[some])
+        add_to_rows(coefficients[:, some], units, g[some])
+        add_rows(coefficients[:, some], memory[some], g_keys)
 
 
 @inlined
@@ -231,7 +249,8 @@ def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads,
     """Gradients of usage, w^w (N,), w^r (R, N) and free gates (R,) from ``g``, that of u_t."""
     one = usage.dtype.type(1)
     N, R = usage.size, free_gates.size
-    before = np.ones((R + 1, N), usage.dtype)
+    before = np.empty((R + 1, N), usage.dtype)
+    before[0] = one
     for r in range(R):
         for i in range(N):
             before[r + 1, i] = before[r, i] * (one - free_gates[r] * reads[r, i])
@@ -266,9 +285,9 @@ def reading(
     """
     R, N = g_weights.shape
     W = memory.shape[1]
-    reading_weights(g_reads, memory, g_weights)
+    add_dots(g_reads, memory, g_weights)
     g_sources = np.empty((3, R, N), memory.dtype)
-    units, scales = np.empty((R, W), memory.dtype), np.empty(R, memory.dtype)
+    units, scales = unit_keys(i[: R * W].reshape(R, W), tiny)
     key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
     squares, rest = squared_scales(row_scales, tiny)
     for r in range(R):
@@ -276,7 +295,6 @@ def reading(
         sources = (directions[1, r], content[r], directions[0, r])
         g_of_sources = (g_sources[0, r], g_sources[1, r], g_sources[2, r])
         reading_modes(i[modes], sources, g_weights[r], g_i[modes], g_of_sources)
-        scales[r] = unit_key(i[r * W : (r + 1) * W], units[r], tiny)
         g_i[at[1] + r], key_radial[r] = looking_up(
             content[r], similarity[r], i[at[1] + r], row_scales, squares, g_sources[1, r], radial
         )
@@ -308,14 +326,14 @@ def gating(i, at, allocated, looked, g_w, g_i):
 def looking(i, at, memory, row_scales, content, similarity, g_looked, g_memory, g_i, tiny):
     """Gradients by way of the write's look-up: of strength and key in ``g_i``, of the memory."""
     key = slice(at[2], at[3])
-    unit, radial = np.empty(memory.shape[1], memory.dtype), np.zeros_like(row_scales)
-    scale = unit_key(i[key], unit, tiny)
+    radial = np.zeros_like(row_scales)
+    unit, scales = unit_keys(i[key].reshape(1, memory.shape[1]), tiny)
     squares, rest = squared_scales(row_scales, tiny)
     g_i[at[3]], key_radial = looking_up(
         content, similarity, i[at[3]], row_scales, squares, g_looked, radial
     )
     looking_at_rows(memory, unit, g_looked, radial, rest, g_memory, g_i[key])
-    finish_key(g_i[key], unit, key_radial, scale)
+    finish_key(g_i[key], unit[0], key_radial, scales[0])
 
 
 @inlined
@@ -325,87 +343,88 @@ def finish_key(g_key, unit, radial, scale):
         g_key[w] = (g_key[w] - radial * unit[w]) * scale
 
 
-@kernel
-def step_backward(begin, end, before, after, trace, g_after, g_vectors, g_before, g_xi, at, tiny):
-    """The gradient of a memory step of the sequences ``begin`` to ``end`` of the batch.
+@by_type
+def links_backward(columns, links, g_f, g_b, g, g_p, g_w, g_reads):
+    """Turns ``g``, the gradient of the form of L_t that there is, into that of L_{t-1}.
+
+    Adds to the others.
+    """
+
+    def dense(columns, links, g_f, g_b, g, g_p, g_w, g_reads):
+        link, new, _, _, precedence, w, reads = links
+        links_dense(link, new, precedence, w, reads, g_f, g_b, g, g_p, g_w, g_reads)
+
+    def sparse(columns, links, g_f, g_b, g, g_p, g_w, g_reads):
+        link, new, new_columns, kept, precedence, w, reads = links
+        following_links(new, new_columns, reads, g_f, g_b, g, g_reads)
+        links_sparse(link, columns, kept, precedence, w, g, g_p, g_w)
+
+    return dense if is_none(columns) else sparse
+
+
+@pasted
+def step_backward(before, after, trace, g_after, g_reads, g_before, g_xi, at, tiny):
+    """The gradient of a memory step.
 
     Args:
-        begin: the first sequence.
-        end: the one after the last.
         before: of t - 1, as ``forward.step`` takes it.
         after: of t, as ``forward.step`` has filled it.
         trace: as ``forward.step`` has filled it.
         g_after: gradients of memory, usage, precedence, link, write and read weights of t. Those of
             memory and link become those of t - 1.
-        g_vectors: gradient of the read vectors (B, R·W).
-        g_before: gradients of usage, precedence, write and read weights of t - 1, zeros to be
-            filled.
-        g_xi: gradient of the interface vectors (B, size), zeros to be filled.
+        g_reads: gradient of the read vectors (R, W).
+        g_before: gradients of usage, precedence, write and read weights of t - 1, to be filled.
+        g_xi: gradient of the interface vector (size,), zeros to be filled.
         at: where the parts of the interface vector start.
         tiny: the smallest normal number of the dtype.
     """
     memory, row_scales, usage, precedence, link, columns, write_weights, read_weights = before
-    new_memory, new_scales, new_usage, _, new_link, new_columns, new_write, new_read = after
-    active, order, counts, content, similarity, directions, kept = trace
+    new_memory, new_scales, new_usage, _, new_link, new_columns, w, new_read = after
+    i, order, count, content, similarity, directions, kept = trace
     g_memory, g_new_usage, g_new_precedence, g_link, g_new_write, g_new_read = g_after
     g_usage, g_precedence, g_write, g_read = g_before
-    N, W = memory.shape[1:]
-    R, K = read_weights.shape[1], columns.shape[2]
+    N, W = memory.shape
+    R = read_weights.shape[0]
     one = memory.dtype.type(1)
-    erase, vector, free = slice(at[4], at[5]), slice(at[5], at[6]), slice(at[6], at[7])
-    for b in range(begin, end):
-        i, g_i, w = active[b], g_xi[b], new_write[b]
-        g_reads, g_weights = g_vectors[b].reshape(R, W), g_new_read[b].copy()
-        g_sources, units, scales, key_radial, radial, rest = reading(
-            i,
-            at,
-            content[b, 1:],
-            similarity[b, 1:],
-            directions[b],
-            new_memory[b],
-            new_scales[b],
-            g_weights,
-            g_reads,
-            g_i,
-            tiny,
-        )
+    g_weights = g_new_read.copy()
+    g_sources, units, scales, key_radial, radial, rest = reading(
+        i,
+        at,
+        content[1:],
+        similarity[1:],
+        directions,
+        new_memory,
+        new_scales,
+        g_weights,
+        g_reads,
+        g_xi,
+        tiny,
+    )
 
-        g_w, g_p, g_r = g_new_write[b].copy(), g_precedence[b], g_read[b]
-        precedences(precedence[b], w, g_new_precedence[b], g_p, g_w)
-        g_f, g_b, g_l = g_sources[2], g_sources[0], g_link[b]
-        p, r = precedence[b], read_weights[b]
-        if K == 0:
-            links_dense(link[b], new_link[b], p, w, r, g_f, g_b, g_l, g_p, g_w, g_r)
-        else:
-            following_links(new_link[b], new_columns[b], r, g_f, g_b, g_l, g_r)
-            links_sparse(link[b], columns[b], kept[b], p, w, g_l, g_p, g_w)
+    g_w = g_new_write.copy()
+    g_read[:] = one - one
+    precedences(precedence, w, g_new_precedence, g_precedence, g_w)
+    g_f, g_b, r = g_sources[2], g_sources[0], read_weights
+    links = link, new_link, new_columns, kept, precedence, w, r
+    links_backward(columns, links, g_f, g_b, g_link, g_precedence, g_w, g_read)
 
-        e, v, g_e, g_v = i[erase], i[vector], g_i[erase], g_i[vector]
-        g_keys, g_m = g_i[: at[1]].reshape(R, W), g_memory[b]
-        looked = g_sources[1], radial, rest
-        rows = (memory[b], new_memory[b], w, e, v, new_read[b], g_reads, units) + looked
-        writing(rows, g_m, g_w, g_e, g_v, g_keys)
-        for head in range(R):
-            finish_key(g_keys[head], units[head], key_radial[head], scales[head])
-        for c in range(W):
-            g_e[c] *= e[c] * (one - e[c])
+    e, v = i[at[4] : at[5]], i[at[5] : at[6]]
+    g_e, g_v = g_xi[at[4] : at[5]], g_xi[at[5] : at[6]]
+    g_keys = g_xi[: at[1]].reshape(R, W)
+    looked = g_sources[1], radial, rest
+    rows = (memory, new_memory, w, e, v, new_read, g_reads, units) + looked
+    writing(rows, g_memory, g_w, g_e, g_v, g_keys)
+    for head in range(R):
+        finish_key(g_keys[head], units[head], key_radial[head], scales[head])
+    for c in range(W):
+        g_e[c] *= e[c] * (one - e[c])
 
-        taken = order[b, : counts[b]]
-        allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
-        allocation(new_usage[b], taken, allocated, products)
-        g_allocated, g_looked = gating(i, at, allocated, content[b, 0], g_w, g_i)
-        looking(
-            i,
-            at,
-            memory[b],
-            row_scales[b],
-            content[b, 0],
-            similarity[b, 0],
-            g_looked,
-            g_m,
-            g_i,
-            tiny,
-        )
-        g_u = g_new_usage[b].copy()
-        allocating(new_usage[b], taken, products, g_allocated, g_u)
-        using(usage[b], write_weights[b], r, i[free], g_u, g_usage[b], g_write[b], g_r, g_i[free])
+    taken = order[: count[0]]
+    allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
+    allocation(new_usage, taken, allocated, products)
+    g_allocated, g_looked = gating(i, at, allocated, content[0], g_w, g_xi)
+    looking(i, at, memory, row_scales, content[0], similarity[0], g_looked, g_memory, g_xi, tiny)
+    g_u = g_new_usage.copy()
+    allocating(new_usage, taken, products, g_allocated, g_u)
+    free = i[at[6] : at[7]]
+    using(usage, write_weights, r, free, g_u, g_usage, g_write, g_read, g_xi[at[6] : at[7]])

@@ -1,7 +1,7 @@
 """How the loops of this package are compiled: by Numba, once, kept on disk (``kept.py``).
 
 What was kept is taken as long as the options here, the file of the compiled function and those of
-the compiled functions it calls are unchanged. These last are looked for one file deep.
+the compiled functions that it calls are unchanged.
 
 The same numbers come out on every run, bit by bit, as resumed training needs. LLVM guards a
 vectorised loop that stores with a look at how far its arrays lie apart, and takes another loop
@@ -13,7 +13,8 @@ used of mathematical functions: in code that was kept, expm1 was another than in
 import inspect
 import sys
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic, overload
 
 from .kept import KeptFunction, Unkept
 
@@ -29,19 +30,61 @@ def kernel(function):
     try:
         compiled._cache = KeptFunction(function, ALSO + shared_sources(function))
     except (RuntimeError, OSError):
-        compiled._cache = Unkept()
+        compiled._cache = Unkept(function)
     return compiled
 
 
 def shared_sources(function):
-    """The sources of other files from which a function has compiled ones to call."""
-    names = {
-        value.__module__ for value in function.__globals__.values() if hasattr(value, "py_func")
-    }
-    others = sorted(names - {function.__module__})
+    """The sources of other files from which a function has compiled ones to call, and those too."""
+    module = sys.modules[function.__module__]
+    found, new = {module.__name__}, [module]
+    while new:
+        names = {
+            value.__module__ for value in vars(new.pop()).values() if hasattr(value, "py_func")
+        }
+        new += [sys.modules[name] for name in names - found]
+        found |= names
+    others = sorted(found - {module.__name__})
     return "".join(inspect.getsource(sys.modules[name]) for name in others)
 
 
 inlined = njit(**OPTIONS)
+# Not compiled by itself, which would take as long again, but as a part of what calls it.
+pasted = njit(**OPTIONS, inline="always")
 # Sums in any order, so that they vectorise; NaN and infinity stay what they are.
 summing = njit(**OPTIONS, **SUMMING)
+
+
+def by_type(choose):
+    """A compiled function that is another one for each type of its arguments.
+
+    ``choose`` is given their types and returns it; what it does not return is not compiled.
+    """
+
+    def function(*arguments):
+        raise NotImplementedError("for compiled functions to call")
+
+    function.__name__, function.__doc__ = choose.__name__, choose.__doc__
+    function.chosen_by_type = choose
+    overload(function, jit_options=OPTIONS)(choose)
+    return function
+
+
+def is_none(argument):
+    """Whether the type of an argument is that of None."""
+    return isinstance(argument, types.NoneType)
+
+
+@intrinsic
+def apart(context):
+    """Called first in a function, it keeps LLVM from merging that into the functions that call it.
+
+    Loops that store something are vectorised where LLVM can tell their arrays apart. In a function
+    that does much else it soon gives up.
+    """
+
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate

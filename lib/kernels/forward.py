@@ -1,22 +1,23 @@
-"""One memory step as loops, compiled by Numba: ``memory/step.py``, whose equations these are.
+"""One memory step of one sequence as loops: ``memory/step.py``, whose equations these are.
 
-Every function but the last works on one sequence. N locations, W word width, R read heads, K
-entries kept per row of a sparse link matrix. A dense link matrix has no columns: (0, 0).
+N locations, W word width, R read heads, K entries kept per row of a sparse link matrix.
 """
 
 import math
 
 import numpy as np
 
-from .compiled import inlined, kernel
-from .vectors import dot, inverse_length
+from .compiled import apart, by_type, inlined, is_none, pasted
+from .exponentials import exponentiate
+from .vectors import BLOCK, add_dots, add_rows, dot, inverse_lengths, total, unit_keys
 
 
 @inlined
 def activate(xi, at, R, W, out):
     """The interface vector, activated, in its own layout; ``at`` are the starts of its parts."""
     one = xi.dtype.type(1)
-    out[:] = xi
+    for k in range(xi.size):
+        out[k] = xi[k]
     for k in range(at[1], at[1] + R):
         out[k] = oneplus(xi[k], one)
     out[at[3]] = oneplus(xi[at[3]], one)
@@ -37,31 +38,19 @@ def oneplus(x, one):
 @inlined
 def softmax(x):
     """Softmax in place."""
-    top = x.max()
-    for i in range(x.size):
-        x[i] = math.exp(x[i] - top)
-    scale = x.dtype.type(1) / x.sum()
+    exponentiate(x, x.max())
+    scale = x.dtype.type(1) / total(x)
     for i in range(x.size):
         x[i] *= scale
-
-
-@inlined
-def unit_keys(keys, tiny):
-    """Keys (H, W) divided by their length, 0 for a zero key."""
-    unit = np.empty_like(keys)
-    for h in range(keys.shape[0]):
-        scale = inverse_length(keys[h], tiny)
-        for w in range(keys.shape[1]):
-            unit[h, w] = keys[h, w] * scale
-    return unit
 
 
 @inlined
 def weighting(similarity, strengths, weights):
     """Softmax of β cos over the locations, for similarity and weights (H, N)."""
     for h in range(similarity.shape[0]):
+        strength = strengths[h]
         for i in range(similarity.shape[1]):
-            weights[h, i] = strengths[h] * similarity[h, i]
+            weights[h, i] = strength * similarity[h, i]
         softmax(weights[h])
 
 
@@ -118,7 +107,9 @@ def allocate(usage, weights, order):
     """
     one = usage.dtype.type(1)
     N = usage.size
-    heap = np.arange(N).astype(np.int32)
+    heap = np.empty(N, np.int32)
+    for location in range(N):
+        heap[location] = location
     for start in range(N // 2 - 1, -1, -1):
         sift_down(usage, heap, start, N)
     weights[:] = one - one
@@ -139,13 +130,23 @@ def allocate(usage, weights, order):
 
 @inlined
 def write(memory, weights, erase, vector, tiny, new, scales):
-    """M_t and the inverse lengths of its rows."""
+    """M_t and the inverse lengths of its rows, in blocks that stay in the cache."""
+    N = memory.shape[0]
+    for start in range(0, N, BLOCK):
+        rows = slice(start, min(start + BLOCK, N))
+        write_rows(memory[rows], weights[rows], erase, vector, new[rows])
+        inverse_lengths(new[rows], tiny, scales[rows])
+
+
+@inlined
+def write_rows(memory, weights, erase, vector, new):
+    """Some rows of M_t."""
+    apart()
     one = memory.dtype.type(1)
     for i in range(memory.shape[0]):
+        weight = weights[i]
         for w in range(memory.shape[1]):
-            kept = memory[i, w] * (one - weights[i] * erase[w])
-            new[i, w] = kept + weights[i] * vector[w]
-        scales[i] = inverse_length(new[i], tiny)
+            new[i, w] = memory[i, w] * (one - weight * erase[w]) + weight * vector[w]
 
 
 @inlined
@@ -165,20 +166,28 @@ def top(x, indices):
 
 @inlined
 def link_dense(link, precedence, write_weights, read_weights, new, forward, backward):
-    """L_t (N, N), and f and b (R, N), in one pass over the rows."""
+    """L_t (N, N), and f and b (R, N), in blocks of rows that stay in the cache."""
+    N = link.shape[0]
+    backward[:] = 0
+    for start in range(0, N, BLOCK):
+        some = slice(start, min(start + BLOCK, N))
+        link_rows(link[some], precedence, write_weights, write_weights[some], new[some])
+        for i in range(start, min(start + BLOCK, N)):
+            new[i, i] = 0
+        forward[:, some] = 0
+        add_dots(read_weights, new[some], forward[:, some])
+        add_rows(read_weights[:, some], new[some], backward)
+
+
+@inlined
+def link_rows(link, precedence, write_weights, of_rows, new):
+    """Some rows of L_t, but for the diagonal."""
+    apart()
     one = link.dtype.type(1)
-    N, R = link.shape[0], read_weights.shape[0]
-    backward[:] = one - one
-    for i in range(N):
-        kept = one - write_weights[i]
-        for j in range(N):
-            new[i, j] = (kept - write_weights[j]) * link[i, j] + write_weights[i] * precedence[j]
-        new[i, i] = one - one
-        for r in range(R):
-            forward[r, i] = dot(new[i], read_weights[r])
-            read = read_weights[r, i]
-            for j in range(N):
-                backward[r, j] += new[i, j] * read
+    for i in range(link.shape[0]):
+        kept, weight = one - of_rows[i], of_rows[i]
+        for j in range(link.shape[1]):
+            new[i, j] = (kept - write_weights[j]) * link[i, j] + weight * precedence[j]
 
 
 @inlined
@@ -265,7 +274,9 @@ def link_sparse(values, columns, precedence, write_weights, new, new_columns, ke
     top(write_weights, S)
     top(precedence, Q)
     decay_links(values, columns, write_weights, new)
-    new_columns[:] = columns
+    for i in range(columns.shape[0]):
+        for k in range(K):
+            new_columns[i, k] = columns[i, k]
     found = np.empty(3 * K, values.dtype)
     places = np.empty((3 * K, 3), np.int32)
     for s in range(K):
@@ -302,74 +313,65 @@ def follow_links(values, columns, read_weights, forward, backward):
             forward[r, i] = total
 
 
-@inlined
-def read(memory, weights, vectors):
-    """r^i = Mᵀ w^{r,i}, for weights (R, N) and vectors (R, W)."""
-    vectors[:] = 0
-    for i in range(memory.shape[0]):
-        for r in range(weights.shape[0]):
-            for w in range(memory.shape[1]):
-                vectors[r, w] += weights[r, i] * memory[i, w]
+@by_type
+def update_link(columns, links, w, reads, new, new_columns, kept, forward, backward):
+    """L_t, f and b of the form of link that there is, from (L_{t-1}, p_{t-1})."""
+
+    def dense(columns, links, w, reads, new, new_columns, kept, forward, backward):
+        link_dense(links[0], links[1], w, reads, new, forward, backward)
+
+    def sparse(columns, links, w, reads, new, new_columns, kept, forward, backward):
+        link_sparse(links[0], columns, links[1], w, new, new_columns, kept)
+        follow_links(new, new_columns, reads, forward, backward)
+
+    return dense if is_none(columns) else sparse
 
 
-@kernel
-def step(begin, end, before, after, vectors, trace, xi, at, tiny):
-    """A memory step of the sequences ``begin`` to ``end`` of the batch.
+@pasted
+def step(before, after, trace, xi, vectors, at, tiny):
+    """A memory step.
 
     Args:
-        begin: the first sequence.
-        end: the one after the last.
-        before: of t - 1, M (B, N, W), inverse lengths of its rows (B, N), u, p (B, N), L (B, N, N)
-            or the values of L̂ (B, N, K), columns of L̂ (B, N, K) or (B, 0, 0) where the link is
-            dense, w^w (B, N) and w^r (B, R, N).
+        before: of t - 1, M (N, W), inverse lengths of its rows (N,), u, p (N,), L (N, N) or the
+            values of L̂ (N, K), columns of L̂ (N, K) or None where the link is dense, w^w (N,) and
+            w^r (R, N).
         after: the same of t, to be filled.
-        vectors: the read vectors (B, R·W), to be filled.
-        trace: for the gradient, to be filled: the activated interface vectors (B, size), the order
-            of allocation (B, N) and its length (B,), content weights and similarities (B, 1 + R, N)
-            of writing and reading, f and b (B, 2, R, N), and the link entries kept
-            (B, K, 2 + 2K).
-        xi: interface vectors (B, size).
+        trace: for the gradient, to be filled: the activated interface vector (size,), the order of
+            allocation (N,) and its length (1,), content weights and similarities (1 + R, N) of
+            writing and reading, f and b (2, R, N), and the link entries kept (K, 2 + 2K).
+        xi: interface vector (size,).
+        vectors: the read vectors (R, W), to be filled.
         at: where the parts of the interface vector start.
         tiny: the smallest normal number of the dtype.
     """
     memory, row_scales, usage, precedence, link, columns, write_weights, read_weights = before
-    new_memory, scales, new_usage, new_precedence, new_link, new_columns, new_write, new_read = (
-        after
-    )
-    active, order, counts, content, similarity, directions, kept = trace
-    N, W = memory.shape[1:]
-    R, K = read_weights.shape[1], columns.shape[2]
+    new_memory, scales, new_usage, new_precedence, new_link, new_columns, w, new_read = after
+    i, order, count, content, similarity, directions, kept = trace
+    N, W = memory.shape
+    R = read_weights.shape[0]
     one = xi.dtype.type(1)
-    for b in range(begin, end):
-        i = active[b]
-        activate(xi[b], at, R, W, i)
-        update_usage(usage[b], write_weights[b], read_weights[b], i[at[6] : at[7]], new_usage[b])
-        w = new_write[b]
-        counts[b] = allocate(new_usage[b], w, order[b])
-        unit = unit_keys(i[at[2] : at[3]].reshape(1, W), tiny)
-        look_up(memory[b], row_scales[b], unit, similarity[b, :1])
-        weighting(similarity[b, :1], i[at[3] : at[4]], content[b, :1])
-        g_a, g_w = i[at[7]], i[at[8]]
+    activate(xi, at, R, W, i)
+    update_usage(usage, write_weights, read_weights, i[at[6] : at[7]], new_usage)
+    count[0] = allocate(new_usage, w, order)
+    unit, _ = unit_keys(i[at[2] : at[3]].reshape(1, W), tiny)
+    look_up(memory, row_scales, unit, similarity[:1])
+    weighting(similarity[:1], i[at[3] : at[4]], content[:1])
+    g_a, g_w = i[at[7]], i[at[8]]
+    for n in range(N):
+        w[n] = g_w * (g_a * w[n] + (one - g_a) * content[0, n])
+    write(memory, w, i[at[4] : at[5]], i[at[5] : at[6]], tiny, new_memory, scales)
+    f, b = directions[0], directions[1]
+    links = link, precedence
+    update_link(columns, links, w, read_weights, new_link, new_columns, kept, f, b)
+    rest = one - total(w)
+    for n in range(N):
+        new_precedence[n] = rest * precedence[n] + w[n]
+    unit, _ = unit_keys(i[: at[1]].reshape(R, W), tiny)
+    look_up(new_memory, scales, unit, similarity[1:])
+    weighting(similarity[1:], i[at[1] : at[2]], content[1:])
+    for r in range(R):
+        m = at[9] + 3 * r
         for n in range(N):
-            w[n] = g_w * (g_a * w[n] + (one - g_a) * content[b, 0, n])
-        e, v = i[at[4] : at[5]], i[at[5] : at[6]]
-        write(memory[b], w, e, v, tiny, new_memory[b], scales[b])
-        f, d = directions[b, 0], directions[b, 1]
-        if K == 0:
-            link_dense(link[b], precedence[b], w, read_weights[b], new_link[b], f, d)
-        else:
-            link_sparse(link[b], columns[b], precedence[b], w, new_link[b], new_columns[b], kept[b])
-            follow_links(new_link[b], new_columns[b], read_weights[b], f, d)
-        rest = one - w.sum()
-        for n in range(N):
-            new_precedence[b, n] = rest * precedence[b, n] + w[n]
-        unit = unit_keys(i[: at[1]].reshape(R, W), tiny)
-        look_up(new_memory[b], scales[b], unit, similarity[b, 1:])
-        weighting(similarity[b, 1:], i[at[1] : at[2]], content[b, 1:])
-        for r in range(R):
-            m = at[9] + 3 * r
-            for n in range(N):
-                new_read[b, r, n] = (
-                    i[m] * d[r, n] + i[m + 1] * content[b, 1 + r, n] + i[m + 2] * f[r, n]
-                )
-        read(new_memory[b], new_read[b], vectors[b].reshape(R, W))
+            new_read[r, n] = i[m] * b[r, n] + i[m + 1] * content[1 + r, n] + i[m + 2] * f[r, n]
+    vectors[:] = one - one
+    add_rows(new_read, new_memory, vectors)

@@ -16,6 +16,7 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.serialize import dumps
 
 from ..files import write_atomically
+from .progress import Progress
 
 
 class KeptFunction(FunctionCache):
@@ -43,6 +44,7 @@ class KeptFunction(FunctionCache):
             found = None
         if found is None:
             say(f"Compiling the CPU kernels, once; they are kept in {self.cache_path}.")
+            Progress(self._py_func)
         return found
 
     def save_overload(self, sig, data):
@@ -54,11 +56,20 @@ class KeptFunction(FunctionCache):
 
 
 class Unkept(NullCache):
-    """For where no folder could be found to keep anything."""
+    """For where no folder could be found to keep anything.
+
+    Args:
+        function: in Python.
+    """
+
+    def __init__(self, function):
+        super().__init__()
+        self._function = function
 
     def load_overload(self, sig, target_context):
         """None, and a line for the user."""
         say("Compiling the CPU kernels; no folder could be found to keep them.")
+        Progress(self._function)
 
 
 class _Files:

@@ -1,4 +1,8 @@
-"""The sequences of a batch shared among threads: the loops let go of Python's lock."""
+"""Work shared among threads: the loops let go of Python's lock.
+
+As many as Numba would use (``NUMBA_NUM_THREADS``, or the cores at hand), or fewer where no more can
+be started. What is done does not depend on how many there are, and so the numbers do not.
+"""
 
 import contextlib
 import os
@@ -7,28 +11,32 @@ from functools import cache
 
 from numba import config
 
-# Below this many locations in all, handing the work out takes as long as it saves.
+# Below this many locations in all, handing work out takes as long as it saves.
 WORTH_A_THREAD = 1024
+# What the loops work on of so many sequences at a time stays in the processor's first cache.
+LARGEST_PART = 8
 
 
 def share_batch(kernel, B, N, *arguments):
-    """Call ``kernel(begin, end, *arguments)`` for all of B sequences of N locations.
-
-    As many threads as Numba would use (``NUMBA_NUM_THREADS``, or the cores at hand) take a part
-    each, or fewer where no more can be started. The numbers do not depend on how many there are.
-    """
-    parts = min(config.NUMBA_NUM_THREADS, B, B * N // WORTH_A_THREAD)
+    """Call ``kernel(begin, end, *arguments)`` for all of B sequences of N locations."""
+    workers = min(config.NUMBA_NUM_THREADS, B, B * N // WORTH_A_THREAD)
+    parts = max(workers, -(-B // LARGEST_PART))
     if parts <= 1:
         kernel(0, B, *arguments)
         return
     ends = [B * part // parts for part in range(parts + 1)]
     left = list(zip(ends, ends[1:]))
+    share(left, lambda part: kernel(*part, *arguments), workers)
+
+
+def share(left, function, workers):
+    """Call ``function`` with each item of a list, which is emptied, in up to so many threads."""
 
     def work():
-        for part in iter(lambda: take(left), None):
-            kernel(*part, *arguments)
+        for item in iter(lambda: take(left), None):
+            function(item)
 
-    others = hand_out(work, parts - 1)
+    others = hand_out(work, workers - 1)
     work()
     for other in others:
         if not other.cancel():
@@ -44,6 +52,8 @@ def take(left):
 def hand_out(work, times):
     """Have threads call ``work``, up to so many times; what can be waited for."""
     others = []
+    if times < 1:
+        return others
     threads = pool()
     try:
         for _ in range(times):

@@ -12,6 +12,7 @@ from chainer.training import extensions
 from tqdm import tqdm
 
 from ..files import write_json
+from ..terminal import on_terminal, progress_bar
 from .loop import every
 from .picture import of_matplotlib
 
@@ -50,11 +51,7 @@ class _ProgressBar(training.Extension):
         self._bar = None
 
     def initialize(self, trainer):
-        # tqdm draws nothing on a terminal that does not know its size.
-        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
-        size = {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
-        done = trainer.updater.iteration
-        self._bar = tqdm(total=self._iterations, initial=done, leave=False, **size)
+        self._bar = progress_bar(self._iterations, trainer.updater.iteration)
 
     def __call__(self, trainer):
         self._bar.update()
@@ -149,7 +146,7 @@ class Reports:
         trainer.extend(self._table, trigger=every(interval))
         trainer.extend(self._log_file, trigger=every(interval))
         trainer.extend(lambda trainer: self.sample(trainer), "Sample", every(_ROWS * interval))
-        if sys.stderr.isatty():
+        if on_terminal():
             trainer.extend(_ProgressBar(iterations), trigger=every(1))
 
     def _draw_curve(self, trainer, filename):

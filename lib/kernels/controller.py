@@ -1,0 +1,117 @@
+"""The controller of one step as loops: products with its weights, its cell, what it is fed.
+
+The equations of ``memory/cell.py`` and ``memory/bounds.py``. In the products a row of weights is
+used for all sequences while it is at hand; the numbers of one do not depend on the others.
+"""
+
+import math
+
+import numpy as np
+
+from .compiled import apart, inlined
+from .exponentials import squash, within
+from .vectors import dot, squared_length
+
+
+@inlined
+def add_products(W, x, out):
+    """Add W x to ``out``, for x (B, I) and out (B, O), by the last I columns of W."""
+    apart()
+    start = W.shape[1] - x.shape[1]
+    for i in range(W.shape[0]):
+        row = W[i, start:]
+        for b in range(x.shape[0]):
+            out[b, i] += dot(row, x[b])
+
+
+@inlined
+def add_products_backward(W, g, g_x):
+    """Add Wᵀ g to ``g_x``, for g (B, O) and g_x (B, I), by the last I columns of W.
+
+    Four rows of W at a time: what they are added to is loaded and stored less often.
+    """
+    apart()
+    start = max(W.shape[1] - g_x.shape[1], 0)  # LLVM does not know
+    whole = W.shape[0] // 4 * 4
+    for i in range(0, whole, 4):
+        for b in range(g.shape[0]):
+            w, x, y, z = g[b, i], g[b, i + 1], g[b, i + 2], g[b, i + 3]
+            for k in range(g_x.shape[1]):
+                first = w * W[i, start + k] + x * W[i + 1, start + k]
+                g_x[b, k] += first + (y * W[i + 2, start + k] + z * W[i + 3, start + k])
+    for i in range(whole, W.shape[0]):
+        for b in range(g.shape[0]):
+            w = g[b, i]
+            for k in range(g_x.shape[1]):
+                g_x[b, k] += w * W[i, start + k]
+
+
+@inlined
+def feed(reads, bounded, fed):
+    """What the controller is fed of the read vectors, both (R·W,)."""
+    one = reads.dtype.type(1)
+    scale = feed_scale(reads) if bounded else one
+    for k in range(reads.size):
+        fed[k] = reads[k] * scale
+
+
+@inlined
+def feed_scale(reads):
+    """1 / √(1 + |r|²)."""
+    one = reads.dtype.type(1)
+    squared = one + dot(reads, reads)
+    if squared < np.inf:
+        return one / math.sqrt(squared)
+    return reads.dtype.type(1.0 / math.sqrt(1.0 + squared_length(reads)))
+
+
+@inlined
+def feed_backward(reads, fed, bounded, g):
+    """Turn the gradient of what was fed (R·W,) into that of the read vectors."""
+    if bounded:
+        scale, along = feed_scale(reads), dot(fed, g)
+        for k in range(g.size):
+            g[k] = scale * (g[k] - fed[k] * along)
+
+
+@inlined
+def cell(gates, c, limit, new, squashed, h):
+    """c_t (H,), its tanh and h_t from c_{t-1} and the gates before activation (4H,).
+
+    Activates the gates in place; σ(z) = (1 + tanh(z/2)) / 2. The old state is clipped to ±limit.
+    """
+    apart()
+    half = gates.dtype.type(0.5)
+    for k in range(0, gates.size, 4):
+        gates[k + 1] *= half
+        gates[k + 2] *= half
+        gates[k + 3] *= half
+    squash(gates)
+    for k in range(c.size):
+        for g in range(4 * k + 1, 4 * k + 4):
+            gates[g] = gates[g] * half + half
+        new[k] = gates[4 * k] * gates[4 * k + 1] + gates[4 * k + 2] * within(c[k], limit)
+    for k in range(c.size):
+        squashed[k] = new[k]
+    squash(squashed)
+    for k in range(c.size):
+        h[k] = gates[4 * k + 3] * squashed[k]
+
+
+@inlined
+def cell_backward(gates, c, limit, squashed, g_c, g_h, g_z):
+    """Gradient of the gates before activation (4H,); turns that of c_t (H,) into that of c_{t-1}.
+
+    The limit itself passes gradients.
+    """
+    apart()
+    one = gates.dtype.type(1)
+    for k in range(c.size):
+        a, i, f, o = gates[4 * k], gates[4 * k + 1], gates[4 * k + 2], gates[4 * k + 3]
+        s, g = squashed[k], g_h[k]
+        g_new = g_c[k] + g * o * (one - s * s)
+        g_z[4 * k] = g_new * i * (one - a * a)
+        g_z[4 * k + 1] = g_new * a * i * (one - i)
+        g_z[4 * k + 2] = g_new * within(c[k], limit) * f * (one - f)
+        g_z[4 * k + 3] = g * s * o * (one - o)
+        g_c[k] = one - one if abs(c[k]) > limit else g_new * f

@@ -1,0 +1,131 @@
+"""``graph/sequence.py`` on the compiled loops: how its steps run, for NumPy arrays.
+
+T time, B batch, H controller units, S slots: T of them, or two where no gradient is wanted.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import SMALLEST_NORMAL
+from ..memory import interface
+from ..memory.sparse_linkage import SparseLink
+from ..state import State
+from . import sequence_loops
+from .arrays import as_compiled, last_rows, limit_of
+from .threads import share_batch
+
+
+class LoopTrace(NamedTuple):
+    """What the gradient of the steps needs, as the loops take it."""
+
+    fed: Any  # what the controller is fed of the read vectors (T, B, R·W)
+    cells: tuple  # c_0 to c_T (T + 1, B, H), and the tanh of c_1 to c_T (S, B, H)
+    initial: tuple  # the state before: memory, row scales, usage, precedence, link, ...
+    states: tuple  # the same after each step (S, B, ...)
+    trace: tuple  # what the memory's steps leave besides
+    active: Any  # see ``unroll`` (T,)
+
+
+def run_steps(sequence, state, keep_trace):
+    """See ``graph.sequence.run_steps``."""
+    parameters, _, options, _, xs, over_time, active, _ = sequence
+    T, B, _ = xs.shape
+    S = T if keep_trace else min(T, 2)
+    before = tuple(map(as_compiled, loop_fields(state)))
+    cs = np.empty((T + 1, *over_time.hs.shape[1:]), before[0].dtype)
+    cs[0] = state.c[:B]
+    cells = cs, np.empty((S, *cs.shape[1:]), cs.dtype)
+    out = np.empty((B, len(parameters.linear_b)), cs.dtype)
+    states = tuple(
+        None if field is None else np.empty((S, B, *field.shape[1:]), field.dtype)
+        for field in before
+    )
+    fed = np.empty((T, B, over_time.reads.shape[2]), cs.dtype)
+    loops = LoopTrace(fed, cells, before, states, make_trace(S, B, before), np.asarray(active))
+    share_batch(
+        sequence_loops.advance,
+        B,
+        T * state.usage.shape[1],
+        *settings(parameters, options),
+        (fed, *over_time),
+        cells,
+        out,
+        *loops[2:],
+        constants(before),
+    )
+    memory, _, usage, precedence, link, columns, write_weights, read_weights = states
+    link = link if columns is None else SparseLink(link, columns)
+    memory = memory, usage, precedence, link, write_weights, read_weights
+    histories = *memory, over_time.reads, cs, over_time.hs
+    return last_rows(state, histories, loops.active), loops
+
+
+def run_steps_backward(trace, g_state, *g_over_time):
+    """See ``graph.sequence.run_steps_backward``."""
+    parameters, _, options, _, xs, over_time, _, loops = trace
+    gates, _, reads, _ = over_time
+    T, B, _ = xs.shape
+    g_state = tuple(map(as_compiled, g_state))
+    room = tuple(np.empty_like(g_state[k]) for k in (1, 2, 4, 5))
+    share_batch(
+        sequence_loops.retreat,
+        B,
+        T * g_state[1].shape[1],
+        *settings(parameters, options),
+        (loops.fed, gates, reads),
+        *loops[1:-1],
+        (g_state, room, g_over_time),
+        loops.active,
+        constants(loops.initial),
+    )
+    return State(*g_state)
+
+
+def loop_fields(state):
+    """The state as the loops take it: no columns of a dense link, row scales to be filled."""
+    link, columns = state.link if isinstance(state.link, SparseLink) else (state.link, None)
+    scales = np.empty(state.usage.shape, state.usage.dtype)
+    memory, usage, precedence, write_weights, read_weights = (
+        state.memory,
+        state.usage,
+        state.precedence,
+        state.write_weights,
+        state.read_weights,
+    )
+    return memory, scales, usage, precedence, link, columns, write_weights, read_weights
+
+
+def make_trace(S, B, before):
+    """Room for what the memory's steps leave for the gradient, but for the states."""
+    memory, read_weights, K = before[0], before[-1], 0 if before[5] is None else before[5].shape[2]
+    (_, R, N), W, dtype = read_weights.shape, memory.shape[2], memory.dtype
+    return (
+        np.empty((S, B, interface.size(W, R)), dtype),
+        np.empty((S, B, N), np.int32),
+        np.empty((S, B), np.int32),
+        np.empty((S, B, 1 + R, N), dtype),
+        np.empty((S, B, 1 + R, N), dtype),
+        np.empty((S, B, 2, R, N), dtype),
+        np.empty((S, B, K, 2 + 2 * K), np.int32),
+    )
+
+
+def settings(parameters, options):
+    """Weights, limit of the cell state and whether reads are bounded."""
+    p = parameters
+    weights = tuple(map(as_compiled, (p.upward_W, p.lateral_W, p.linear_W, p.linear_b)))
+    return weights, limit_of(options, p.linear_b.dtype), options.bounded_reads
+
+
+def constants(before):
+    """Where the parts of the interface vector start, and the smallest normal number."""
+    memory, R = before[0], before[-1].shape[1]
+    return (*starts(memory.shape[2], R), SMALLEST_NORMAL[memory.dtype.char])
+
+
+@cache
+def starts(W, R):
+    """Where the parts of the interface vector start."""
+    return tuple(part.start for part in interface.layout(W, R))
