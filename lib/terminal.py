@@ -6,14 +6,24 @@ import sys
 from tqdm import tqdm
 
 
+class NoBar:
+    """In the place of a bar where nobody would see it: tqdm starts a thread even then."""
+
+    def update(self):
+        """Do nothing."""
+
+    def close(self):
+        """Do nothing."""
+
+
 def progress_bar(total, done=0, label=None):
     """A bar of tqdm's with the time left; nothing where standard error is no terminal."""
+    if not on_terminal():
+        return NoBar()
     size = {"dynamic_ncols": True}
-    if on_terminal() and os.get_terminal_size(sys.stderr.fileno()).columns == 0:
+    if os.get_terminal_size(sys.stderr.fileno()).columns == 0:
         size = {"ncols": 80, "nrows": 24}  # tqdm draws nothing where it does not know the size
-    return tqdm(
-        total=total, initial=done, desc=label, leave=False, disable=not on_terminal(), **size
-    )
+    return tqdm(total=total, initial=done, desc=label, leave=False, **size)
 
 
 def on_terminal():

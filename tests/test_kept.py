@@ -203,3 +203,51 @@ def test_a_bar_counts_all_that_a_kernel_calls_and_ends(monkeypatch):
     (bar,) = bars
     assert bar.done == len(called) == bar.total - 1 and bar.closed
     assert shown not in event._registered["numba:compile"]
+
+
+def test_where_nobody_looks_there_is_no_bar_and_no_thread(monkeypatch, capsys):
+    import threading
+
+    from lib.terminal import NoBar, progress_bar
+
+    before = threading.active_count()
+    assert isinstance(progress_bar(3), NoBar)
+    assert threading.active_count() == before
+
+
+def test_code_just_compiled_gives_the_numbers_of_code_that_was_kept(tmp_path):
+    """Optimised once more or once less it would not: sums may be formed in any order."""
+    code = """
+        import hashlib
+        import numpy as np
+        import chainer.functions as F
+        from lib import DNC, Adam
+
+        np.random.seed(0)
+        digest = hashlib.sha256()
+        for sizes in ((7, 5, 2, 6, 3), (70, 13, 3, 9, 8)):
+            model = DNC(3, 2, *sizes, cell_clip=0.5, bounded_reads=True)
+            optimizer = Adam().setup(model)
+            for _ in range(5):
+                model.reset_state()
+                model.cleargrads()
+                xs = np.random.normal(size=(6, 3, 3)).astype("f")
+                F.sum(model.unroll(xs, lengths=[6, 2, 5]) ** 2).backward()
+                optimizer.update()
+                for param in model.params():
+                    digest.update(param.array.tobytes() + param.grad.tobytes())
+        print(digest.hexdigest())
+    """
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            cwd=ROOT,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        for _ in range(2)
+    ]
+    assert [COMPILING in run.stderr for run in runs] == [True, False]
+    assert runs[0].stdout == runs[1].stdout and len(runs[0].stdout) == 65

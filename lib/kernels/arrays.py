@@ -7,7 +7,9 @@ from ..state import concatenate_rows, map_arrays, select_rows
 
 def as_compiled(array):
     """The array (or None) as the loops are compiled for it, not read-only and in C order."""
-    return array if array is None or array.flags.carray else np.array(array, order="C")
+    if array is None or array.flags.carray and array.dtype.isnative:
+        return array
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def limit_of(options, dtype):
@@ -30,7 +32,7 @@ def last_rows(state, histories, active):
 
     def last(history):
         rows = history[(T - (len(history) <= T)) % len(history)]
-        return rows if T == 1 else rows.copy()
+        return rows if len(history) == 1 else rows.copy()
 
     return type(state)(*map_arrays(last, histories))
 

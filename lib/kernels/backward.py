@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from .compiled import apart, by_type, inlined, is_none, pasted
+from .compiled import by_type, inlined, is_none, pasted
 from .vectors import BLOCK, add_dots, add_rows, add_to_rows, dot, total, triple, unit_keys
 
 
@@ -91,7 +91,6 @@ def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g
 @inlined
 def decaying(old, precedence, w, of_rows, g, g_w, g_of_rows):
     """Turns the gradient of rows of L_t into that of L_{t-1}; adds to that of w^w_t, twice."""
-    apart()
     one = old.dtype.type(1)
     for i in range(old.shape[0]):
         g_of_rows[i] += dot(g[i], precedence) - dot(g[i], old[i])
@@ -182,7 +181,6 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
 @inlined
 def erasing(before, w, e, v, g, g_w, g_e):
     """Turns the gradient of M_t into that of M_{t-1}; adds to those of w^w_t and erase vector."""
-    apart()
     one = before.dtype.type(1)
     for i in range(g.shape[0]):
         g_w[i] += dot(v, g[i]) - triple(e, before[i], g[i])
@@ -199,7 +197,6 @@ def erasing(before, w, e, v, g, g_w, g_e):
 @inlined
 def subtract_rows(radial, rest, memory, g):
     """Subtracts from the gradient of each row its coefficient times the row."""
-    apart()
     for i in range(g.shape[0]):
         coefficient, other = radial[i], rest[i]
         for w in range(g.shape[1]):

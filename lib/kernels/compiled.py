@@ -14,14 +14,17 @@ import inspect
 import sys
 
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
 from .kept import KeptFunction, Unkept
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
+# A kernel that called functions would do so with their copies in other libraries where it was just
+# compiled, and with its own where it was kept. They are optimised once and twice: other numbers.
+INLINED = {**OPTIONS, "forceinline": True}
 SUMMING = {"fastmath": {"reassoc", "contract"}}
 # Sets in the order of their names: that of their elements differs from run to run.
-ALSO = str([OPTIONS, sorted(SUMMING["fastmath"])])
+ALSO = str([INLINED, sorted(SUMMING["fastmath"])])
 
 
 def kernel(function):
@@ -48,11 +51,11 @@ def shared_sources(function):
     return "".join(inspect.getsource(sys.modules[name]) for name in others)
 
 
-inlined = njit(**OPTIONS)
+inlined = njit(**INLINED)
 # Not compiled by itself, which would take as long again, but as a part of what calls it.
 pasted = njit(**OPTIONS, inline="always")
 # Sums in any order, so that they vectorise; NaN and infinity stay what they are.
-summing = njit(**OPTIONS, **SUMMING)
+summing = njit(**INLINED, **SUMMING)
 
 
 def by_type(choose):
@@ -66,25 +69,10 @@ def by_type(choose):
 
     function.__name__, function.__doc__ = choose.__name__, choose.__doc__
     function.chosen_by_type = choose
-    overload(function, jit_options=OPTIONS)(choose)
+    overload(function, jit_options=INLINED)(choose)
     return function
 
 
 def is_none(argument):
     """Whether the type of an argument is that of None."""
     return isinstance(argument, types.NoneType)
-
-
-@intrinsic
-def apart(context):
-    """Called first in a function, it keeps LLVM from merging that into the functions that call it.
-
-    Loops that store something are vectorised where LLVM can tell their arrays apart. In a function
-    that does much else it soon gives up.
-    """
-
-    def generate(context, builder, signature, arguments):
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), generate

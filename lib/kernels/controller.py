@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .compiled import apart, inlined
+from .compiled import inlined
 from .exponentials import squash, within
 from .vectors import dot, squared_length
 
@@ -16,7 +16,6 @@ from .vectors import dot, squared_length
 @inlined
 def add_products(W, x, out):
     """Add W x to ``out``, for x (B, I) and out (B, O), by the last I columns of W."""
-    apart()
     start = W.shape[1] - x.shape[1]
     for i in range(W.shape[0]):
         row = W[i, start:]
@@ -30,7 +29,6 @@ def add_products_backward(W, g, g_x):
 
     Four rows of W at a time: what they are added to is loaded and stored less often.
     """
-    apart()
     start = max(W.shape[1] - g_x.shape[1], 0)  # LLVM does not know
     whole = W.shape[0] // 4 * 4
     for i in range(0, whole, 4):
@@ -80,7 +78,6 @@ def cell(gates, c, limit, new, squashed, h):
 
     Activates the gates in place; σ(z) = (1 + tanh(z/2)) / 2. The old state is clipped to ±limit.
     """
-    apart()
     half = gates.dtype.type(0.5)
     for k in range(0, gates.size, 4):
         gates[k + 1] *= half
@@ -104,7 +101,6 @@ def cell_backward(gates, c, limit, squashed, g_c, g_h, g_z):
 
     The limit itself passes gradients.
     """
-    apart()
     one = gates.dtype.type(1)
     for k in range(c.size):
         a, i, f, o = gates[4 * k], gates[4 * k + 1], gates[4 * k + 2], gates[4 * k + 3]

@@ -1,7 +1,7 @@
 """exp and tanh as loops that vectorise: LLVM has none, and those of the C library take one number.
 
 e^x is 2^n e^r, with n a whole number and |r| ≤ ln 2 / 2, where Taylor's series needs few terms. The
-numbers are within two units in the last place.
+numbers are within three units in the last place.
 """
 
 import math

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from .compiled import apart, by_type, inlined, is_none, pasted
+from .compiled import by_type, inlined, is_none, pasted
 from .exponentials import exponentiate
 from .vectors import BLOCK, add_dots, add_rows, dot, inverse_lengths, total, unit_keys
 
@@ -141,7 +141,6 @@ def write(memory, weights, erase, vector, tiny, new, scales):
 @inlined
 def write_rows(memory, weights, erase, vector, new):
     """Some rows of M_t."""
-    apart()
     one = memory.dtype.type(1)
     for i in range(memory.shape[0]):
         weight = weights[i]
@@ -182,7 +181,6 @@ def link_dense(link, precedence, write_weights, read_weights, new, forward, back
 @inlined
 def link_rows(link, precedence, write_weights, of_rows, new):
     """Some rows of L_t, but for the diagonal."""
-    apart()
     one = link.dtype.type(1)
     for i in range(link.shape[0]):
         kept, weight = one - of_rows[i], of_rows[i]

@@ -48,7 +48,7 @@ def run_steps(sequence, state, keep_trace):
         sequence_loops.advance,
         B,
         T * state.usage.shape[1],
-        *settings(parameters, options),
+        *settings(parameters, options, xs.dtype),
         (fed, *over_time),
         cells,
         out,
@@ -73,7 +73,7 @@ def run_steps_backward(trace, g_state, *g_over_time):
         sequence_loops.retreat,
         B,
         T * g_state[1].shape[1],
-        *settings(parameters, options),
+        *settings(parameters, options, xs.dtype),
         (loops.fed, gates, reads),
         *loops[1:-1],
         (g_state, room, g_over_time),
@@ -112,11 +112,12 @@ def make_trace(S, B, before):
     )
 
 
-def settings(parameters, options):
-    """Weights, limit of the cell state and whether reads are bounded."""
+def settings(parameters, options, dtype):
+    """Weights (of that dtype), limit of the cell state and whether reads are bounded."""
     p = parameters
-    weights = tuple(map(as_compiled, (p.upward_W, p.lateral_W, p.linear_W, p.linear_b)))
-    return weights, limit_of(options, p.linear_b.dtype), options.bounded_reads
+    weights = (p.upward_W, p.lateral_W, p.linear_W, p.linear_b)
+    weights = tuple(as_compiled(weight.astype(dtype, copy=False)) for weight in weights)
+    return weights, limit_of(options, dtype), options.bounded_reads
 
 
 def constants(before):

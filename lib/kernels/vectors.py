@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .compiled import apart, inlined, summing
+from .compiled import inlined, summing
 
 SMALLEST = np.finfo(np.float64).tiny
 # Rows of a memory that several loops go through one after the other: they stay in the cache.
@@ -70,7 +70,6 @@ def inverse_lengths(rows, tiny, scales):
 @inlined
 def wide_inverse_lengths(rows, tiny, scales):
     """The same for the rows whose squared length is no normal number: those marked by -1."""
-    apart()
     least = max(np.float64(tiny) * np.float64(tiny), SMALLEST)
     for i in range(rows.shape[0]):
         if scales[i] == -1:
@@ -97,7 +96,6 @@ def add_rows(coefficients, rows, sums):
 
     Four at a time: what they are added to is loaded and stored less often.
     """
-    apart()
     N = rows.shape[0]
     whole = N // 4 * 4
     for i in range(0, whole, 4):
@@ -117,7 +115,6 @@ def add_rows(coefficients, rows, sums):
 @inlined
 def add_dots(vectors, rows, sums):
     """Add vectors[h] · rows[i] to ``sums`` (H, N), for vectors (H, W) and rows (N, W)."""
-    apart()
     for i in range(rows.shape[0]):
         for h in range(vectors.shape[0]):
             sums[h, i] += dot(vectors[h], rows[i])
@@ -126,7 +123,6 @@ def add_dots(vectors, rows, sums):
 @inlined
 def add_to_rows(coefficients, vectors, rows):
     """Add Σ_h c[h, i] vectors[h] to each of the rows (N, W), for c (H, N) and vectors (H, W)."""
-    apart()
     H = vectors.shape[0]
     whole = H // 4 * 4
     for i in range(rows.shape[0]):
