@@ -546,6 +546,78 @@ def test_without_backprop_nothing_is_kept(sizes):
 
 
 @BOTH
+def test_a_look_at_the_state_without_a_graph_cuts_nothing(sizes):
+    xs, found = helpers.inputs(sizes, 2, 3), []
+    for look in (False, True):
+        model = helpers.build(sizes)
+        model(xs[0])
+        if look:
+            with chainer.no_backprop_mode():
+                assert model.h is model.get_state().h
+                model.copy()
+        F.sum(model(xs[1]) ** 2).backward()
+        found.append(model.controller.lstm.upward.W.grad)
+    np.testing.assert_array_equal(*found)
+
+
+@BOTH
+def test_states_given_out_lie_on_the_way_to_the_next_step(sizes):
+    """Their gradients have what comes through the next step, and to cut them cuts it."""
+    xs, model = helpers.inputs(sizes, 2, 2), helpers.build(sizes)
+    model(xs[0])
+    state = model.get_state()
+    fields = [state.memory, state.h, state.c, state.read_vectors]
+    leaves = [chainer.Variable(field.array.copy()) for field in fields]
+    got = chainer.grad([F.sum(model(xs[1]) ** 2)], fields)
+    names = dict(zip(("memory", "h", "c", "read_vectors"), leaves))
+    model.set_state(state._replace(**names))
+    want = chainer.grad([F.sum(model(xs[1]) ** 2)], leaves)
+    for one, other in zip(got, want):
+        np.testing.assert_allclose(one.array, other.array, rtol=1e-9)
+        assert one.array.any()
+
+
+@BOTH
+def test_a_state_given_out_before_the_graph_is_cut_is_a_leaf_of_the_next(sizes):
+    xs, model = helpers.inputs(sizes, 2, 2), helpers.build(sizes)
+    loss = F.sum(model(xs[0]))
+    h = model.h
+    loss.unchain_backward()
+    F.sum(model(xs[1]) ** 2).backward()
+    assert h.grad is not None and h.grad.any()
+
+
+def test_an_output_of_the_controller_that_is_kept_keeps_no_memory():
+    model = helpers.build(Sizes(X=3, Y=2, N=5, W=4, R=2, H=6, K=0))
+    xs, kept, memories = helpers.inputs(Sizes(X=3), 2, 4), [], []
+    for x in xs:
+        loss = F.sum(model(x))
+        kept.append(model.h)
+        memories.append(weakref.ref(model.get_state().memory.array))
+        loss.backward()
+        loss.unchain_backward()
+        model.cleargrads()
+    gc.collect()
+    assert [memory() is None for memory in memories] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize("field", ["h", "c", "read_vectors"])
+def test_a_state_changed_in_place_leaves_the_gradient_of_its_step(field, unrolled):
+    sizes = Sizes(X=3, Y=2, N=5, W=4, R=2, H=6, K=2)
+    x, found = helpers.inputs(sizes, 2, 1), []
+    for change in (False, True):
+        model = helpers.build(sizes)
+        y = model.unroll(x) if unrolled else model(x[0])
+        if change:
+            getattr(model.get_state(), field).array[...] = 0
+        F.sum(y**2).backward()
+        found.append([param.grad for param in model.params()])
+    for one, other in zip(*found):
+        np.testing.assert_array_equal(one, other)
+
+
+@BOTH
 def test_a_whole_sequence_is_one_node(sizes):
     model = helpers.build(sizes)
     ys = model.unroll(helpers.inputs(sizes, 2, 5))

@@ -23,7 +23,6 @@ class HeldState:
 
     def __init__(self, arrays=None, token=None, variables=None):
         self._arrays, self._token, self._variables = arrays, token, variables
-        self._node = None  # which unpacked the token
 
     @classmethod
     def after(cls, arrays, outputs):
@@ -49,8 +48,8 @@ class HeldState:
             return map(constant, values_of(self._arrays))
         if self._token.creator_node is None:  # nothing leads to it, or the graph was cut there
             return map(chainer.Variable, values_of(self._arrays))
-        self._node = Unpack(self._arrays)
-        return self._node.apply((self._token,))
+        with chainer.force_backprop_mode():  # a look at the state must not cut the graph
+            return Unpack(self._arrays).apply((self._token,))
 
     def fields(self):
         """The State of arrays, and their Variables but for the columns of a sparse link."""
@@ -60,26 +59,23 @@ class HeldState:
     def packed(self):
         """The State of arrays, and their token in a tuple.
 
-        Variables that were given out count as they are now: the graph may have been cut there.
+        Variables that were given out lie between this step and the next, and count as they are now:
+        somebody may have cut the graph there, or asks for their gradients.
         """
-        if self._variables is not None and not self._unchanged():
+        if self._variables is not None:
             self._arrays, fields = self.fields()
-            self._node, (self._token,) = None, Pack().apply(fields)
+            if self._token is not None and self._token.creator_node is None:
+                for field in fields:  # the graph was cut before them
+                    field.unchain()
+            (self._token,) = Pack().apply(fields)
         if self._token is None:
             self._token = constant(np.zeros(1, self._arrays.h.dtype))
         return self._arrays, (self._token,)
 
-    def _unchanged(self):
-        """Whether the Variables are as they were when the token was unpacked."""
-        if self._node is None or columns_of(self._variables) is not columns_of(self._arrays):
-            return False
-        fields = zip(values_of(self._variables), values_of(self._arrays))
-        return all(v.creator_node is self._node and v.array is array for v, array in fields)
-
     def __getstate__(self):
         """What pickle and deepcopy take: all but the place in the graph."""
         variables = self.variables()
-        return {"_arrays": None, "_token": None, "_variables": variables, "_node": None}
+        return {"_arrays": None, "_token": None, "_variables": variables}
 
 
 def constant(array):
@@ -118,13 +114,15 @@ class Unpack(chainer.FunctionNode):
     def forward(self, inputs):
         """Return the fields."""
         self.retain_inputs((0,))
-        return tuple(self._fields)
+        fields, self._shapes = self._fields, [field.shape for field in self._fields]
+        self._dtype, self._fields = fields[0].dtype, None  # a Variable of one keeps not all alive
+        return tuple(fields)
 
     def backward(self, indexes, grad_outputs):
         """The gradient of the token, which carries those of the fields."""
-        given = zip(self._fields, grad_outputs)
-        gradients = [np.zeros_like(x) if g is None else g.array.copy() for x, g in given]
-        gradient = TokenGradient.of([State(*gradients)], self._fields[0].dtype)
+        given = zip(self._shapes, grad_outputs)
+        gradients = [np.zeros(s, self._dtype) if g is None else g.array.copy() for s, g in given]
+        gradient = TokenGradient.of([State(*gradients)], self._dtype)
         if not chainer.config.enable_backprop:
             return (chainer.as_variable(gradient),)
         sources = (*self.get_retained_inputs(), *(g for g in grad_outputs if g is not None))
@@ -132,7 +130,10 @@ class Unpack(chainer.FunctionNode):
 
 
 def add_up(records):
-    """The sum of gradients of a state, in the arrays of the first."""
+    """The sum of gradients of a state, in the arrays of the first: they are nobody else's.
+
+    The gradient of a token goes to the one node that gave the token.
+    """
     first, *others = records
     for other in others:
         for total, field in zip(first, other):

@@ -27,7 +27,7 @@ class Unroll(chainer.FunctionNode):
         recompute: whether to keep fewer steps, and run them twice.
 
     Attributes:
-        state: the state after the last step, arrays.
+        state: of the model, and once it has run the state after the last step.
     """
 
     def __init__(self, model, parameters, options, state, lengths, token=False, recompute=False):

@@ -34,7 +34,8 @@ class TokenGradient(np.ndarray):
     """The gradient of a token, (1,): a zero, for whoever looks at gradients, with ``records``.
 
     Attributes:
-        records: a list of :class:`.sequence.StepGradients`.
+        records: a list of :class:`.sequence.StepGradients`, or where the token stands for a state,
+            of gradients of the state.
     """
 
     @classmethod
