@@ -32,34 +32,26 @@ def run_steps(sequence, state, keep_trace):
     """See ``graph.sequence.run_steps``."""
     parameters, _, options, _, xs, over_time, active, _ = sequence
     T, B, _ = xs.shape
-    S = T if keep_trace else min(T, 2)
-    before = tuple(map(as_compiled, loop_fields(state)))
-    cs = np.empty((T + 1, *over_time.hs.shape[1:]), before[0].dtype)
-    cs[0] = state.c[:B]
-    cells = cs, np.empty((S, *cs.shape[1:]), cs.dtype)
-    out = np.empty((B, len(parameters.linear_b)), cs.dtype)
-    states = tuple(
-        None if field is None else np.empty((S, B, *field.shape[1:]), field.dtype)
-        for field in before
-    )
-    fed = np.empty((T, B, over_time.reads.shape[2]), cs.dtype)
-    loops = LoopTrace(fed, cells, before, states, make_trace(S, B, before), np.asarray(active))
+    room = make_room(state, T, T if keep_trace else min(T, 2), B, active)
     share_batch(
         sequence_loops.advance,
         B,
         T * state.usage.shape[1],
         *settings(parameters, options, xs.dtype),
-        (fed, *over_time),
-        cells,
-        out,
-        *loops[2:],
-        constants(before),
+        (room.fed, *over_time),
+        room.cells,
+        np.empty((B, len(parameters.linear_b)), xs.dtype),
+        room.initial,
+        room.states,
+        room.trace,
+        room.active,
+        constants(room.initial),
     )
-    memory, _, usage, precedence, link, columns, write_weights, read_weights = states
+    memory, _, usage, precedence, link, columns, write_weights, read_weights = room.states
     link = link if columns is None else SparseLink(link, columns)
     memory = memory, usage, precedence, link, write_weights, read_weights
-    histories = *memory, over_time.reads, cs, over_time.hs
-    return last_rows(state, histories, loops.active), loops
+    histories = *memory, over_time.reads, room.cells[0], over_time.hs
+    return last_rows(state, histories, room.active), room
 
 
 def run_steps_backward(trace, g_state, *g_over_time):
@@ -75,12 +67,35 @@ def run_steps_backward(trace, g_state, *g_over_time):
         T * g_state[1].shape[1],
         *settings(parameters, options, xs.dtype),
         (loops.fed, gates, reads),
-        *loops[1:-1],
+        loops.cells,
+        loops.initial,
+        loops.states,
+        loops.trace,
         (g_state, room, g_over_time),
         loops.active,
         constants(loops.initial),
     )
     return State(*g_state)
+
+
+def make_room(state, T, S, B, active):
+    """A :class:`LoopTrace` with the state before the first step, and room for the rest."""
+    initial = tuple(map(as_compiled, loop_fields(state)))
+    dtype, H = state.h.dtype, state.h.shape[1]
+    cs = np.empty((T + 1, B, H), dtype)
+    cs[0] = state.c[:B]
+    states = (
+        None if field is None else np.empty((S, B, *field.shape[1:]), field.dtype)
+        for field in initial
+    )
+    return LoopTrace(
+        fed=np.empty((T, B, state.read_vectors.shape[1]), dtype),
+        cells=(cs, np.empty((S, B, H), dtype)),
+        initial=initial,
+        states=tuple(states),
+        trace=make_trace(S, B, initial),
+        active=np.asarray(active),
+    )
 
 
 def loop_fields(state):
