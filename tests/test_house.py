@@ -16,6 +16,7 @@ ROOMS = (
     "arrays",
     "files",
     "terminal",
+    "blas",
     "state",
     "memory",
     "kernels",

@@ -4,6 +4,7 @@ import chainer
 import numpy as np
 
 from ..arrays import module_of, underflowing
+from ..blas import threads_for
 from ..state import select_rows
 from . import recompute as segments
 from .held_state import add_up, values_of
@@ -44,12 +45,15 @@ class Unroll(chainer.FunctionNode):
         """Run the sequence, on arrays; see :func:`.sequence.unroll`."""
         xs, state = inputs[0], self.state
         xs = xs if xs.ndim == 3 else xs[None]
+        self._rows = xs.shape[0] * xs.shape[1]
         active = self._schedule(xs, len(state.h))
         keep_trace = chainer.config.enable_backprop
         xs, state = self._sort(xs, state)
-        ys, state, self._trace = self._steps.unroll(
-            self._parameters, self._options, without_padding(xs, active), state, active, keep_trace
-        )
+        xs = without_padding(xs, active)
+        with threads_for(self._rows):
+            ys, state, self._trace = self._steps.unroll(
+                self._parameters, self._options, xs, state, active, keep_trace
+            )
         ys, self.state = self._unsort(ys, state)
         fields = values_of(self.state)
         self._shapes = [array.shape for array in (ys, *fields)]
@@ -72,15 +76,17 @@ class Unroll(chainer.FunctionNode):
     def backward(self, indexes, grad_outputs):
         """Gradients of the inputs named; absent gradients of outputs are zero."""
         g_ys, g_state = self._sort(*self._arrays_of(grad_outputs))
-        g_xs, records, g_state = self._steps.unroll_backward(
-            self._trace, g_ys, g_state, need_g_xs=0 in indexes
-        )
+        with threads_for(self._rows):
+            g_xs, records, g_state = self._steps.unroll_backward(
+                self._trace, g_ys, g_state, need_g_xs=0 in indexes
+            )
+            g_weights = self._weight_gradients(records)
         g_xs, g_state = self._unsort(g_xs, g_state)
         if g_xs is not None:
             g_xs = g_xs.reshape(self.inputs[0].shape)
         if self._token:
             g_state = (TokenGradient.of([g_state], g_ys.dtype),)
-        g_inputs = (g_xs, *self._weight_gradients(records), *g_state)
+        g_inputs = (g_xs, *g_weights, *g_state)
         g_inputs = tuple(g_inputs[i] for i in indexes)
         if not chainer.config.enable_backprop:
             return tuple(chainer.as_variable(g) for g in g_inputs)

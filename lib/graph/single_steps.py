@@ -9,6 +9,7 @@ import chainer
 import numpy as np
 
 from ..arrays import underflowing
+from ..blas import threads_for
 from . import sequence
 
 
@@ -23,7 +24,9 @@ class Token(chainer.FunctionNode):
     @underflowing
     def backward(self, indexes, grad_outputs):
         """The products of what the steps have left."""
-        gradients = sequence.parameter_gradients(grad_outputs[0].array.records)
+        records = grad_outputs[0].array.records
+        with threads_for(sum(len(record.hs) for record in records)):
+            gradients = sequence.parameter_gradients(records)
         gradients = tuple(gradients[i] for i in indexes)
         if not chainer.config.enable_backprop:
             return tuple(chainer.as_variable(g) for g in gradients)

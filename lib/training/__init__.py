@@ -1,8 +1,8 @@
 """What the command line needs, and a user of the link does not."""
 
+from ..blas import one_blas_thread
 from . import evaluation, snapshots, tables
 from .arguments import build_parser, parse
-from .blas import one_blas_thread
 from .fit import MisfitError, check_config, check_fit, check_room
 from .interrupt import Interrupt, Stopped
 from .lock import InUseError, RunLock
