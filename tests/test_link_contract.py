@@ -510,7 +510,7 @@ def test_truncated_backpropagation_does_not_grow(sizes, unroll):
     held = []
     tracemalloc.start()
     try:
-        for _ in range(8):
+        for _ in range(24):
             loss = F.sum(model.unroll(xs)) if unroll else sum(F.sum(model(x)) for x in xs)
             model.cleargrads()
             loss.backward()
@@ -520,7 +520,7 @@ def test_truncated_backpropagation_does_not_grow(sizes, unroll):
             held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert held[-1] < held[2] + 0.1 * held[0]
+    assert held[-1] < held[16] + 0.1 * held[0]  # caches have filled by then
 
 
 @BOTH
