@@ -9,7 +9,7 @@ import numpy as np
 
 from ..memory.sparse_linkage import SparseLink
 from ..state import State
-from .single_steps import OnceDifferentiable, TokenGradient
+from .single_steps import TokenGradient, differentiable_once
 
 
 class HeldState:
@@ -94,10 +94,7 @@ class Pack(chainer.FunctionNode):
     def backward(self, indexes, grad_outputs):
         """Gradients of the fields."""
         gradients = add_up(grad_outputs[0].array.records)
-        gradients = tuple(gradients[i] for i in indexes)
-        if not chainer.config.enable_backprop:
-            return tuple(chainer.as_variable(g) for g in gradients)
-        return OnceDifferentiable(gradients).apply((*self.get_retained_inputs(), *grad_outputs))
+        return differentiable_once(self, grad_outputs, [gradients[i] for i in indexes])
 
 
 class Unpack(chainer.FunctionNode):
@@ -123,10 +120,7 @@ class Unpack(chainer.FunctionNode):
         given = zip(self._shapes, grad_outputs)
         gradients = [np.zeros(s, self._dtype) if g is None else g.array.copy() for s, g in given]
         gradient = TokenGradient.of([State(*gradients)], self._dtype)
-        if not chainer.config.enable_backprop:
-            return (chainer.as_variable(gradient),)
-        sources = (*self.get_retained_inputs(), *(g for g in grad_outputs if g is not None))
-        return OnceDifferentiable((gradient,)).apply(sources)
+        return differentiable_once(self, grad_outputs, [gradient])
 
 
 def add_up(records):

@@ -9,7 +9,7 @@ from ..state import select_rows
 from . import recompute as segments
 from .held_state import add_up, values_of
 from .ragged import without_padding
-from .single_steps import OnceDifferentiable, TokenGradient
+from .single_steps import TokenGradient, differentiable_once
 
 
 class Unroll(chainer.FunctionNode):
@@ -87,11 +87,7 @@ class Unroll(chainer.FunctionNode):
         if self._token:
             g_state = (TokenGradient.of([g_state], g_ys.dtype),)
         g_inputs = (g_xs, *g_weights, *g_state)
-        g_inputs = tuple(g_inputs[i] for i in indexes)
-        if not chainer.config.enable_backprop:
-            return tuple(chainer.as_variable(g) for g in g_inputs)
-        sources = (*self.get_retained_inputs(), *(g for g in grad_outputs if g is not None))
-        return OnceDifferentiable(g_inputs).apply(sources)
+        return differentiable_once(self, grad_outputs, [g_inputs[i] for i in indexes])
 
     def _arrays_of(self, grad_outputs):
         """Gradients of ys (T, B, Y) and of the state, arrays that may be overwritten."""

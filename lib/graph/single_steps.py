@@ -27,10 +27,7 @@ class Token(chainer.FunctionNode):
         records = grad_outputs[0].array.records
         with threads_for(sum(len(record.hs) for record in records)):
             gradients = sequence.parameter_gradients(records)
-        gradients = tuple(gradients[i] for i in indexes)
-        if not chainer.config.enable_backprop:
-            return tuple(chainer.as_variable(g) for g in gradients)
-        return OnceDifferentiable(gradients).apply((*self.get_retained_inputs(), *grad_outputs))
+        return differentiable_once(self, grad_outputs, [gradients[i] for i in indexes])
 
 
 class TokenGradient(np.ndarray):
@@ -79,6 +76,17 @@ class OnceDifferentiable(chainer.FunctionNode):
             "second derivatives of a DNC are not offered: "
             "call backward() or grad() without enable_double_backprop"
         )
+
+
+def differentiable_once(node, grad_outputs, gradients):
+    """What ``backward`` of a node returns: gradients as Variables.
+
+    They come of its retained inputs and of the gradients of its outputs, some of them None.
+    """
+    if not chainer.config.enable_backprop:
+        return tuple(chainer.as_variable(g) for g in gradients)
+    sources = (*node.get_retained_inputs(), *(g for g in grad_outputs if g is not None))
+    return OnceDifferentiable(tuple(gradients)).apply(sources)
 
 
 def stands_for(token, parameters):
