@@ -156,19 +156,22 @@ def test_a_controller_step(dtype, clip):
     helpers.assert_same(results[1], results[0], rtol=tolerance)
 
 
-@needs_numba
-@pytest.mark.parametrize("K", [0, 4])
-def test_ties_zeros_and_ones(K):
+def ties_zeros_and_ones(K):
     """Equal usages, weights and precedences; empty rows; usages of exactly 0 and 1."""
-    sizes = SIZES._replace(K=K)
-    state, _, xi = states(sizes, 2, np.float64)
+    state, _, xi = states(SIZES._replace(K=K), 2, np.float64)
     for field in (state.usage, state.precedence, state.write_weights):
         field[:, 5:20] = field[:, 5:6]
     state.usage[:, 20:25], state.usage[:, 25:30] = 0, 1
     state.precedence[:, 20:] = 0
     state.write_weights[:, 20:] = 0
     state.memory[:, 10:20] = 0
-    arguments = state, content.inverse_norms(state.memory), xi
+    return state, content.inverse_norms(state.memory), xi
+
+
+@needs_numba
+@pytest.mark.parametrize("K", [0, 4])
+def test_ties_zeros_and_ones(K):
+    arguments = ties_zeros_and_ones(K)
     got = run_step(backends.compiled(), *arguments)
     helpers.assert_same(got, run_step(backends.PLAIN, *arguments))
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from chainer.backends import cuda
 from helpers import Sizes
-from test_backends import run_step, states, widen
+from test_backends import run_step, states, ties_zeros_and_ones, widen
+from test_gpu import assert_the_baseline_is_the_same
 
 from lib.arrays import inverse_norms
-from lib.baseline import LSTMBaseline
 from lib.kernels import backends, cuda_check, cuda_source, cuda_step
 from lib.memory.sparse_linkage import SparseLink
 
@@ -101,14 +101,7 @@ def test_more_locations_than_threads_in_order_and_out_of_it():
 
 @pytest.mark.parametrize("K", [0, 4])
 def test_ties_zeros_and_ones(K):
-    state, _, xi = states(Sizes(N=37, W=5, R=3, K=K), 2, np.float64)
-    for field in (state.usage, state.precedence, state.write_weights):
-        field[:, 5:20] = field[:, 5:6]
-    state.usage[:, 20:25], state.usage[:, 25:30] = 0, 1
-    state.precedence[:, 20:] = 0
-    state.write_weights[:, 20:] = 0
-    state.memory[:, 10:20] = 0
-    assert_as_plain((state, inverse_norms(state.memory), xi))
+    assert_as_plain(ties_zeros_and_ones(K))
 
 
 @pytest.mark.parametrize("length", [1e-30, 1e30])
@@ -187,15 +180,7 @@ def test_the_largest_memory(dtype, most):
 
 
 def test_the_baseline_has_the_cell():
-    results = []
-    for gpu in (-1, 0):
-        np.random.seed(0)
-        model = LSTMBaseline(3, 2, 5, gpu=gpu)
-        ys = model.unroll(model.xp.asarray(helpers.inputs(Sizes(X=3), 2, 4, "f")), [2, 4])
-        model.cleargrads()
-        chainer.functions.sum(ys * ys).backward()
-        results.append({path: helpers.gradient(param) for path, param in model.namedparams()})
-    helpers.assert_same(results[1], results[0], rtol=1e-4, atol=1e-6)
+    assert_the_baseline_is_the_same()
 
 
 @pytest.mark.two_gpus

@@ -83,20 +83,25 @@ def test_too_large_a_block_is_an_error():
             emulate.launch(library, "sum", (1,), block, [np.zeros(9)] * 3 + [9], shared)
 
 
-@needs_compiler
-def test_barriers_left_out_of_the_kernels_are_found_out():
-    """Some of each kernel; ``stand_in/barriers.py`` does it with all of them, in half a minute."""
-    source = cuda_source.source("d")
-    barriers = ["1", "3", "5", "12", "16", "19", "25", "29"]
+def left_out(program, *barriers):
+    """The lines that a program of the stand-in prints about kernels without these barriers."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "stand_in.barriers", *barriers],
+        [sys.executable, "-W", "ignore", "-m", f"stand_in.{program}", *barriers],
         cwd=ROOT / "tests",
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    *found, last = [line.split("\t") for line in done.stdout.splitlines()]
+    return done.stdout.splitlines()
+
+
+@needs_compiler
+def test_barriers_left_out_of_the_kernels_are_found_out():
+    """Some of each kernel; ``stand_in/barriers.py`` does it with all of them, in half a minute."""
+    source = cuda_source.source("d")
+    barriers = ["1", "3", "5", "12", "16", "19", "25", "29"]
+    *found, last = [line.split("\t") for line in left_out("barriers", *barriers)]
     assert [line[:2] for line in found] == [[number, "caught"] for number in barriers]
     assert last == ["as it is", "right"]
     assert all(line[2] in source for line in found)
@@ -107,15 +112,7 @@ needs_sanitizer = pytest.mark.skipif("emulate.sanitizer_problem()", reason="no T
 
 def races_without(*barriers):
     """The pairs of lines of the kernels that meet with these barriers left out."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "stand_in.races", *barriers],
-        cwd=ROOT / "tests",
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    *pairs, last = done.stdout.splitlines()
+    *pairs, last = left_out("races", *barriers)
     assert last == f"{len(pairs)} pairs of lines meet"
     return pairs
 
