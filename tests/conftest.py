@@ -1,4 +1,4 @@
-"""What every test shares: Chainer made importable, seeded hypothesis, GPU tests skipped.
+"""What every test shares: Chainer made importable, seeded draws, GPU tests skipped.
 
 DNC_TEST_NAME=chainer_dnc in the environment has the package imported under its installed name
 first, so that all tests run on that: ``lib`` is then the second name.
@@ -12,6 +12,7 @@ import os
 import signal
 
 import hypothesis
+import numpy as np
 import pytest
 
 if "DNC_TEST_CUPY" in os.environ:
@@ -48,6 +49,11 @@ hypothesis.settings.register_profile(
     database=None,
 )
 hypothesis.settings.load_profile("repository")
+
+
+def pytest_runtest_setup():
+    """Chainer draws weights from NumPy's own generator: from here on the same in every run."""
+    np.random.seed(0)
 
 
 def pytest_collection_modifyitems(items):

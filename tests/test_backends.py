@@ -378,7 +378,7 @@ def test_lengths_that_overflow_count_as_similarity_zero():
         plain = run_step(backends.PLAIN, *arguments)["vectors"]
         loops = run_step(backends.compiled(), *arguments)["vectors"]
     assert np.isfinite(plain).all()
-    np.testing.assert_allclose(loops, plain, rtol=1e-4)
+    np.testing.assert_allclose(loops, plain, rtol=1e-4, atol=1e-6)
 
 
 def test_without_numba(monkeypatch):
@@ -486,7 +486,6 @@ def test_a_fork_during_the_first_call_of_another_thread():
 @pytest.mark.parametrize("scale", [1, 30])
 def test_underflow_is_no_error_where_a_user_has_it_raised(choice, K, scale):
     """The tails of weightings, and the squares of what is left of a gradient, are below all."""
-    np.random.seed(0)  # with weights thirty times as large some draw overflows once in a while
     model = DNC(3, 2, 16, 4, 2, 8, K=K, cell_clip=1.0, bounded_reads=True)
     for param in model.params():
         param.array *= scale

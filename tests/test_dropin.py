@@ -91,7 +91,6 @@ def evaluate(classifier, letters):
 
 @pytest.mark.parametrize("name", sorted(RECURRENT))
 def test_language_model(name):
-    np.random.seed(0)  # Chainer's initialisers know no other source
     classifier = L.Classifier(LanguageModel(RECURRENT[name]()), lossfun=F.softmax_cross_entropy)
     classifier.compute_accuracy = False
     optimizer = chainer.optimizers.Adam(2e-2).setup(classifier)

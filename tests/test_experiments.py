@@ -235,7 +235,6 @@ def test_shipped_weights_are_tested_alike_and_not_trained_on(tmp_path, capsys):
 
 def test_a_sort_written_into_the_start_takes_items_in_their_order():
     """Before any training: each is read as one location, that of the item whose turn it is."""
-    np.random.seed(0)
     model = DNC(6, 4, 64, 16, 2, 64, cell_clip=1.0, bounded_reads=True)
     written.write_a_sort(model, None, input_scale=0.5, forget_bias=-8)
     x = np.zeros((32, 1, 6), "f")

@@ -109,7 +109,7 @@ def test_the_forget_gate_is_the_one_that_forgets():
     x = np.zeros((2, 3), "f")
     kept = model(x).array
     model.reset_state()
-    np.testing.assert_allclose(kept, model(x).array, rtol=1e-6)
+    np.testing.assert_allclose(kept, model(x).array, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_the_controller_sees_of_its_past_decays():
     before["/controller/lstm/lateral/W"] *= kept
     before["/controller/lstm/upward/W"][:, 3:] *= kept
     for path, param in model.namedparams():
-        np.testing.assert_allclose(param.array, before[path], rtol=1e-6, err_msg=path)
+        np.testing.assert_allclose(param.array, before[path], rtol=1e-6, atol=1e-7, err_msg=path)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_the_clip_of_the_lstm_alone():
             chainer.functions.clip(c, -0.1, 0.1), model.lstm.upward(x) + model.lstm.lateral(h)
         )
     expected = model.linear(h)
-    np.testing.assert_allclose(y.array[-1], expected.array, rtol=1e-5)
+    np.testing.assert_allclose(y.array[-1], expected.array, rtol=1e-5, atol=1e-6)
     (got,) = chainer.grad([chainer.functions.sum(y[-1])], [xs])
     (want,) = chainer.grad([chainer.functions.sum(expected)], [xs])
     np.testing.assert_allclose(got.array, want.array, rtol=1e-4, atol=1e-7)
