@@ -1,6 +1,6 @@
 """Adam in one pass over the parameters: ``chainer.optimizers.Adam``, faster on a CPU."""
 
-from types import SimpleNamespace
+import math
 
 import chainer
 import numpy as np
@@ -13,37 +13,58 @@ from .kernels.backends import use_compiled
 class AdamRule(adam.AdamRule):
     """Chainer's update rule, but for what one pass can do of it."""
 
-    def update_core_cpu(self, param):
-        """Update a parameter of NumPy arrays.
+    def update(self, param):
+        """Update a parameter, at once where Chainer has nothing to do before or after."""
+        hooks = self._hookable
+        nothing_else = (
+            type(self) is AdamRule
+            and self.enabled
+            and self.state is not None
+            and param._loss_scale is None
+            and not hooks._pre_update_hooks
+            and not hooks._post_update_hooks
+        )
+        if nothing_else and self._pass_over(param, self.t + 1):
+            self.t += 1
+        else:
+            super().update(param)
 
-        Chainer's own code serves AMSGrad, AdaBound, other dtypes than float32 and float64, and
-        arrays that are not contiguous.
+    def update_core_cpu(self, param):
+        """Update a parameter of NumPy arrays, between what Chainer does before and after."""
+        if not self._pass_over(param, self.t):
+            underflowing(super().update_core_cpu)(param)
+
+    def _pass_over(self, param, t):
+        """Update a parameter in one pass, and return True; False where Chainer's code is needed.
+
+        It serves AMSGrad, AdaBound, other dtypes than float32 and float64, and arrays that are not
+        NumPy's or not contiguous. And it says what is wrong with a vanishing ε.
         """
-        hp = SimpleNamespace(**self.hyperparam.get_dict())  # an attribute of the other is slow
-        arrays = (param.data, param.grad, self.state["m"], self.state["v"])
-        if hp.amsgrad or hp.adabound or not all(map(fits(param.dtype), arrays)):
-            return underflowing(super().update_core_cpu)(param)
+        arrays = (param.array, param.grad, self.state["m"], self.state["v"])
+        real = getattr(arrays[0], "dtype", np.dtype(object)).type
+        hp = self.hyperparam.get_dict()
+        if hp["amsgrad"] or hp["adabound"] or not fit(arrays) or (real(hp["eps"]) == 0 < hp["eps"]):
+            return False
         from .kernels.adam_pass import update
 
-        self._check_eps(param.dtype.type)
-        keep = 1 - hp.eta * hp.weight_decay_rate
-        settings = (self.alpha_t, 1 - hp.beta1, 1 - hp.beta2, hp.eps, keep, hp.eta)
-        update(*(a.reshape(-1) for a in arrays), *map(param.dtype.type, settings))
+        alpha_t = hp["alpha"] * math.sqrt(1 - hp["beta2"] ** t) / (1 - hp["beta1"] ** t)
+        keep = 1 - hp["eta"] * hp["weight_decay_rate"]
+        settings = alpha_t, 1 - hp["beta1"], 1 - hp["beta2"], hp["eps"], keep, hp["eta"]
+        update(*(a.reshape(-1) for a in arrays), *map(real, settings))
+        return True
 
 
-def fits(dtype):
-    """What tells whether an array can be updated by compiled loops."""
-    compiled = dtype.char in "fd" and use_compiled()
-
-    def check(array):
-        return (
-            compiled
-            and type(array) is np.ndarray
-            and array.dtype == dtype
-            and array.flags.c_contiguous
+def fit(arrays):
+    """Whether a parameter, its gradient and its means can be updated by compiled loops."""
+    dtype = getattr(arrays[0], "dtype", None)
+    return (
+        all(
+            type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous
+            for array in arrays
         )
-
-    return check
+        and dtype.char in "fd"
+        and use_compiled()
+    )
 
 
 class Adam(chainer.optimizers.Adam):

@@ -204,7 +204,7 @@ def widen(argument):
 def test_the_number_of_threads_changes_nothing(monkeypatch):
     from lib.kernels import threads
 
-    sizes = Sizes(X=3, Y=2, N=600, W=4, R=2, H=4, K=4)
+    sizes = Sizes(X=3, Y=2, N=600, W=4, R=2, H=40, K=4)
     model, xs = helpers.build(sizes, np.float32), helpers.inputs(sizes, 21, 4, np.float32)
     results = []
     for count in (1, 2, 5):
@@ -221,18 +221,31 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
 
 
 @needs_numba
-def test_a_sequence_does_not_depend_on_the_others():
-    """Whichever part of a batch it is in: its numbers are the same bit by bit."""
-    sizes = Sizes(X=3, Y=2, N=16, W=4, R=2, H=5, K=4)
-    model, xs = helpers.build(sizes, np.float32), helpers.inputs(sizes, 19, 4, np.float32)
+@pytest.mark.parametrize("B", [7, 8, 19])
+def test_a_sequence_does_not_depend_on_the_others(B):
+    """Bit by bit in a small batch; where groups are multiplied with the weights, up to rounding."""
+    sizes = Sizes(X=3, Y=2, N=16, W=4, R=2, H=40, K=4)
+    model, xs = helpers.build(sizes, np.float32), helpers.inputs(sizes, B, 4, np.float32)
     with chainer.using_config("dnc_backend", "numba"):
         together = model.unroll(xs).array
-        state = model.get_state()
-        for b in range(19):
+        for b in range(B):
             model.reset_state()
-            model.unroll(xs[:, b : b + 1])
-            np.testing.assert_array_equal(model.get_state().memory.array[0], state.memory.array[b])
-    assert together.shape == (4, 19, 2)
+            alone = model.unroll(xs[:, b : b + 1]).array
+            if B < 8:
+                np.testing.assert_array_equal(alone[:, 0], together[:, b])
+            else:
+                np.testing.assert_allclose(alone[:, 0], together[:, b], rtol=1e-4, atol=1e-5)
+
+
+@needs_numba
+@pytest.mark.parametrize("B, parts", [(1, 1), (7, 3), (8, 2), (9, 5), (64, 8)])
+def test_no_part_cuts_a_group(B, parts):
+    from lib.kernels import threads
+
+    ends = threads.ends_of(B, parts)
+    assert ends[0] == 0 and ends[-1] == B and sorted(set(ends)) == ends
+    assert len(ends) <= parts + 1
+    assert B < 8 or all(end % 4 == 0 for end in ends[:-1])
 
 
 # Choosing

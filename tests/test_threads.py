@@ -1,6 +1,7 @@
 """Parts of a batch handed out to threads: each is done once, whatever fails."""
 
 import gc
+import importlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 threads = pytest.importorskip("lib.kernels.threads", reason="needs Numba")
+products = importlib.import_module("lib.kernels.products")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,8 @@ def test_each_part_is_done_once_where_threads_cannot_start(room, error, monkeypa
     for B in (4, 5, 31):
         kernel = Kernel()
         kernel.share(B)
-        assert sorted(kernel.parts) == [(B * p // 4, B * (p + 1) // 4) for p in range(4)]
+        ends = threads.ends_of(B, 4)
+        assert sorted(kernel.parts) == list(zip(ends, ends[1:]))
 
 
 @pytest.mark.parametrize("room", [0, 1, 2])
@@ -160,3 +163,12 @@ def test_under_a_real_limit_the_numbers_are_the_same(room, some):
     )
     assert done.returncode == 0, done.stderr
     assert (int(done.stdout) > 0) == some
+
+
+@pytest.mark.parametrize("worth", [0, 10**12])
+def test_gradients_of_weights_shared_among_threads(worth, monkeypatch):
+    monkeypatch.setattr(products, "WORK_WORTH_THREADS", worth)
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(40, width)), rng.normal(size=(40, 9))) for width in (3, 50, 20, 7)]
+    for (g, x), product in zip(pairs, products.gradients_of_weights(pairs)):
+        np.testing.assert_array_equal(product, g.T @ x)

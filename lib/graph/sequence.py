@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import module_of, operand, times
 from ..kernels.backends import Backend, backend_for
+from ..kernels.products import gradients_of_weights
 from ..memory import bounds, content
 from ..memory.bounds import Options
 from ..memory.sparse_linkage import kept_per_row
@@ -211,19 +212,19 @@ def step_backward(trace, t, g, g_out, g_reads, g_z):
 
 
 def parameter_gradients(records):
-    """Gradients of the parameters from the :class:`StepGradients` of one or more sequences.
-
-    Each is one product over all their steps.
-    """
+    """Gradients of the parameters from the :class:`StepGradients` of one or more sequences."""
     xp = module_of(records[0].g_z)
     r = records[0]
     if len(records) > 1:
         r = StepGradients(*(xp.concatenate(rows) for rows in zip(*records)))
+    upward_W, lateral_W, linear_W = gradients_of_weights(
+        [(r.g_z, xp.concatenate([r.xs, r.fed], axis=1)), (r.g_z, r.hs_before), (r.g_out, r.hs)]
+    )
     return Parameters(
-        upward_W=r.g_z.T @ xp.concatenate([r.xs, r.fed], axis=1),
+        upward_W=upward_W,
         upward_b=r.g_z.sum(axis=0),
-        lateral_W=r.g_z.T @ r.hs_before,
-        linear_W=r.g_out.T @ r.hs,
+        lateral_W=lateral_W,
+        linear_W=linear_W,
         linear_b=r.g_out.sum(axis=0),
         read_out_W=r.g_ys.T @ r.reads,
         read_out_b=r.g_ys.sum(axis=0),

@@ -8,7 +8,16 @@ import math
 import numpy as np
 
 from .compiled import by_type, inlined, is_none, pasted
-from .vectors import BLOCK, add_dots, add_rows, add_to_rows, dot, total, triple, unit_keys
+from .vectors import (
+    BLOCK,
+    add_dots,
+    add_rows,
+    add_to_rows,
+    dot,
+    dot_with_difference,
+    total,
+    unit_keys,
+)
 
 
 @inlined
@@ -78,8 +87,7 @@ def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g
     N = old.shape[0]
     for start in range(0, N, BLOCK):
         some = slice(start, min(start + BLOCK, N))
-        add_to_rows(g_forward[:, some], reads, g[some])
-        add_to_rows(reads[:, some], g_backward, g[some])
+        add_to_rows(g_forward[:, some], reads[:, some], reads, g_backward, g[some])
         add_rows(g_forward[:, some], new[some], g_reads)
         add_dots(g_backward, new[some], g_reads[:, some])
         for i in range(start, min(start + BLOCK, N)):
@@ -159,7 +167,7 @@ def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
 
 @inlined
 def writing(rows, g, g_w, g_e, g_v, g_k):
-    """Turns ``g``, the gradient of M_t (N, W) but for reading, into that of M_{t-1}.
+    """Adds to ``g`` the gradient of M_t (N, W) by way of reading.
 
     Adds to the gradients of w^w_t (N,), erase and write vector (W,), and of the read keys (R, W) as
     far as they need the rows of the memory.
@@ -171,8 +179,7 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
         some = slice(start, min(start + BLOCK, N))
         g_rows = g[some]
         subtract_rows(radial[some], rest[some], after[some], g_rows)
-        add_to_rows(reads[:, some], g_reads, g_rows)
-        add_to_rows(g_looked[:, some], units, g_rows)
+        add_to_rows(reads[:, some], g_looked[:, some], g_reads, units, g_rows)
         add_rows(g_looked[:, some], after[some], g_k)
         add_rows(weights[:, some], g_rows, g_vector)
         erasing(before[some], w[some], e, v, g_rows, g_w[some], g_e)
@@ -180,18 +187,21 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
 
 @inlined
 def erasing(before, w, e, v, g, g_w, g_e):
-    """Turns the gradient of M_t into that of M_{t-1}; adds to those of w^w_t and erase vector."""
-    one = before.dtype.type(1)
-    for i in range(g.shape[0]):
-        g_w[i] += dot(v, g[i]) - triple(e, before[i], g[i])
-    for i in range(g.shape[0]):
-        weight = w[i]
+    """Adds to the gradients of w^w_t (N,) and of the erase vector (W,) from that of M_t (N, W)."""
+    N = g.shape[0]
+    for i in range(N):
+        g_w[i] += dot_with_difference(g[i], v, e, before[i])
+    whole = N // 4 * 4
+    for i in range(0, whole, 4):
+        x, y, z, u = w[i], w[i + 1], w[i + 2], w[i + 3]
         for c in range(g.shape[1]):
-            g_e[c] -= weight * (before[i, c] * g[i, c])
-    for i in range(g.shape[0]):
-        weight = w[i]
+            first = x * (before[i, c] * g[i, c]) + y * (before[i + 1, c] * g[i + 1, c])
+            second = z * (before[i + 2, c] * g[i + 2, c]) + u * (before[i + 3, c] * g[i + 3, c])
+            g_e[c] -= first + second
+    for i in range(whole, N):
+        x = w[i]
         for c in range(g.shape[1]):
-            g[i, c] *= one - weight * e[c]
+            g_e[c] -= x * (before[i, c] * g[i, c])
 
 
 @inlined
@@ -204,15 +214,20 @@ def subtract_rows(radial, rest, memory, g):
 
 
 @inlined
-def looking_at_rows(memory, units, g_looked, radial, rest, g, g_key):
-    """Adds the gradient of the write's look-up to that of M_{t-1} and of the write key (W,)."""
+def looking_at_rows(memory, w, e, unit, g_looked, radial, rest, g, g_key):
+    """Turns ``g``, the gradient of M_t (N, W), into that of M_{t-1}, with the write's look-up.
+
+    Adds to that of the write key (W,).
+    """
     N, W = memory.shape
+    one = memory.dtype.type(1)
     coefficients, g_keys = g_looked.reshape(1, N), g_key.reshape(1, W)
-    for start in range(0, N, BLOCK):
-        some = slice(start, min(start + BLOCK, N))
-        subtract_rows(radial[some], rest[some], memory[some], g[some])
-        add_to_rows(coefficients[:, some], units, g[some])
-        add_rows(coefficients[:, some], memory[some], g_keys)
+    for i in range(N):
+        weight, along, coefficient, other = w[i], g_looked[i], radial[i], rest[i]
+        for c in range(W):
+            looked = along * unit[c] - coefficient * memory[i, c] * other
+            g[i, c] = g[i, c] * (one - weight * e[c]) + looked
+    add_rows(coefficients, memory, g_keys)
 
 
 @inlined
@@ -320,8 +335,11 @@ def gating(i, at, allocated, looked, g_w, g_i):
 
 
 @inlined
-def looking(i, at, memory, row_scales, content, similarity, g_looked, g_memory, g_i, tiny):
-    """Gradients by way of the write's look-up: of strength and key in ``g_i``, of the memory."""
+def looking(i, at, memory, row_scales, content, similarity, w, g_looked, g_memory, g_i, tiny):
+    """Gradients by way of the write's look-up: of strength and key in ``g_i``, of the memory.
+
+    That of M_t becomes that of M_{t-1}.
+    """
     key = slice(at[2], at[3])
     radial = np.zeros_like(row_scales)
     unit, scales = unit_keys(i[key].reshape(1, memory.shape[1]), tiny)
@@ -329,7 +347,8 @@ def looking(i, at, memory, row_scales, content, similarity, g_looked, g_memory, 
     g_i[at[3]], key_radial = looking_up(
         content, similarity, i[at[3]], row_scales, squares, g_looked, radial
     )
-    looking_at_rows(memory, unit, g_looked, radial, rest, g_memory, g_i[key])
+    e = i[at[4] : at[5]]
+    looking_at_rows(memory, w, e, unit[0], g_looked, radial, rest, g_memory, g_i[key])
     finish_key(g_i[key], unit[0], key_radial, scales[0])
 
 
@@ -420,7 +439,7 @@ def step_backward(before, after, trace, g_after, g_reads, g_before, g_xi, at, ti
     allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
     allocation(new_usage, taken, allocated, products)
     g_allocated, g_looked = gating(i, at, allocated, content[0], g_w, g_xi)
-    looking(i, at, memory, row_scales, content[0], similarity[0], g_looked, g_memory, g_xi, tiny)
+    looking(i, at, memory, row_scales, content[0], similarity[0], w, g_looked, g_memory, g_xi, tiny)
     g_u = g_new_usage.copy()
     allocating(new_usage, taken, products, g_allocated, g_u)
     free = i[at[6] : at[7]]

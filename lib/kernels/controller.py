@@ -1,7 +1,7 @@
 """The controller of one step as loops: products with its weights, its cell, what it is fed.
 
 The equations of ``memory/cell.py`` and ``memory/bounds.py``. In the products a row of weights is
-used for all sequences while it is at hand; the numbers of one do not depend on the others.
+used for all sequences while it is at hand.
 """
 
 import math
@@ -10,38 +10,93 @@ import numpy as np
 
 from .compiled import inlined
 from .exponentials import squash, within
-from .vectors import dot, squared_length
+from .vectors import dot, eight_dots, four_dots, squared_length
+
+# Sequences whose products are formed at once, in a batch of so many or more. Each thread's part of
+# a batch begins with a group: so the groups, and by them the numbers, do not depend on the parts.
+GROUP = 4
+SMALLEST_GROUPED = 8
 
 
 @inlined
-def add_products(W, x, out):
-    """Add W x to ``out``, for x (B, I) and out (B, O), by the last I columns of W."""
-    start = W.shape[1] - x.shape[1]
-    for i in range(W.shape[0]):
-        row = W[i, start:]
+def in_groups(n, B):
+    """How many of n sequences, of a batch of B, stand in whole groups."""
+    return n // GROUP * GROUP if B >= SMALLEST_GROUPED else 0
+
+
+@inlined
+def add_products(W, x, grouped, out):
+    """Add W x to ``out``, for x (B, I) and out (B, O), by the last I columns of W.
+
+    Two rows of W at a time for a group of the first ``grouped`` sequences, four for each of the
+    others: what is at hand is used more often than it is loaded.
+    """
+    start, O = W.shape[1] - x.shape[1], W.shape[0]  # noqa: E741
+    if grouped > 0:
+        for i in range(0, O // 2 * 2, 2):
+            for b in range(0, grouped, GROUP):
+                first, second = eight_dots(
+                    x[b], x[b + 1], x[b + 2], x[b + 3], W[i, start:], W[i + 1, start:]
+                )
+                add_column(first, b, i, out)
+                add_column(second, b, i + 1, out)
+        for i in range(O // 2 * 2, O):
+            for b in range(0, grouped, GROUP):
+                dots = four_dots(x[b], x[b + 1], x[b + 2], x[b + 3], W[i, start:])
+                add_column(dots, b, i, out)
+    add_products_of_others(W, start, x[grouped:], out[grouped:])
+
+
+@inlined
+def add_column(sums, b, i, out):
+    """Add the four sums of a group."""
+    out[b, i] += sums[0]
+    out[b + 1, i] += sums[1]
+    out[b + 2, i] += sums[2]
+    out[b + 3, i] += sums[3]
+
+
+@inlined
+def add_products_of_others(W, start, x, out):
+    """The same for sequences in no group."""
+    O = W.shape[0]  # noqa: E741
+    for i in range(0, O // 4 * 4, 4):
         for b in range(x.shape[0]):
-            out[b, i] += dot(row, x[b])
+            first, second, third, fourth = four_dots(
+                W[i, start:], W[i + 1, start:], W[i + 2, start:], W[i + 3, start:], x[b]
+            )
+            out[b, i] += first
+            out[b, i + 1] += second
+            out[b, i + 2] += third
+            out[b, i + 3] += fourth
+    for i in range(O // 4 * 4, O):
+        for b in range(x.shape[0]):
+            out[b, i] += dot(W[i, start:], x[b])
 
 
 @inlined
 def add_products_backward(W, g, g_x):
     """Add Wᵀ g to ``g_x``, for g (B, O) and g_x (B, I), by the last I columns of W.
 
-    Four rows of W at a time: what they are added to is loaded and stored less often.
+    Eight rows of W at a time: what they are added to is loaded and stored less often.
     """
     start = max(W.shape[1] - g_x.shape[1], 0)  # LLVM does not know
-    whole = W.shape[0] // 4 * 4
-    for i in range(0, whole, 4):
-        for b in range(g.shape[0]):
-            w, x, y, z = g[b, i], g[b, i + 1], g[b, i + 2], g[b, i + 3]
+    whole = W.shape[0] // 8 * 8
+    for i in range(0, whole, 8):
+        for n in range(g.shape[0]):
+            a, b, c, d = g[n, i], g[n, i + 1], g[n, i + 2], g[n, i + 3]
+            e, f, u, v = g[n, i + 4], g[n, i + 5], g[n, i + 6], g[n, i + 7]
             for k in range(g_x.shape[1]):
-                first = w * W[i, start + k] + x * W[i + 1, start + k]
-                g_x[b, k] += first + (y * W[i + 2, start + k] + z * W[i + 3, start + k])
+                first = a * W[i, start + k] + b * W[i + 1, start + k]
+                second = c * W[i + 2, start + k] + d * W[i + 3, start + k]
+                third = e * W[i + 4, start + k] + f * W[i + 5, start + k]
+                fourth = u * W[i + 6, start + k] + v * W[i + 7, start + k]
+                g_x[n, k] += (first + second) + (third + fourth)
     for i in range(whole, W.shape[0]):
-        for b in range(g.shape[0]):
-            w = g[b, i]
+        for n in range(g.shape[0]):
+            a = g[n, i]
             for k in range(g_x.shape[1]):
-                g_x[b, k] += w * W[i, start + k]
+                g_x[n, k] += a * W[i, start + k]
 
 
 @inlined

@@ -9,7 +9,7 @@ import numpy as np
 
 from .compiled import by_type, inlined, is_none, pasted
 from .exponentials import exponentiate
-from .vectors import BLOCK, add_dots, add_rows, dot, inverse_lengths, total, unit_keys
+from .vectors import BLOCK, add_dots, add_rows, dot, four_dots, inverse_lengths, total, unit_keys
 
 
 @inlined
@@ -57,9 +57,16 @@ def weighting(similarity, strengths, weights):
 @inlined
 def look_up(memory, row_scales, unit, similarity):
     """Cosine similarity (H, N) of the rows of the memory and unit keys (H, W)."""
+    H = unit.shape[0]
+    whole = H // 4 * 4
     for i in range(memory.shape[0]):
-        for h in range(unit.shape[0]):
-            similarity[h, i] = dot(memory[i], unit[h]) * row_scales[i]
+        scale = row_scales[i]
+        for h in range(0, whole, 4):
+            a, b, c, d = four_dots(unit[h], unit[h + 1], unit[h + 2], unit[h + 3], memory[i])
+            similarity[h, i], similarity[h + 1, i] = a * scale, b * scale
+            similarity[h + 2, i], similarity[h + 3, i] = c * scale, d * scale
+        for h in range(whole, H):
+            similarity[h, i] = dot(memory[i], unit[h]) * scale
 
 
 @inlined

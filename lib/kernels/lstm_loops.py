@@ -4,7 +4,7 @@ Arguments as in ``sequence_loops.py``. T time, B batch, H units.
 """
 
 from .compiled import kernel
-from .controller import add_products, add_products_backward, cell, cell_backward
+from .controller import add_products, add_products_backward, cell, cell_backward, in_groups
 
 
 @kernel
@@ -24,7 +24,8 @@ def advance(begin, end, lateral_W, limit, gates, hs, cs, squashed, active):
     """
     for t in range(len(active)):
         n = max(begin, min(end, active[t]))
-        add_products(lateral_W, hs[t, begin:n], gates[t, begin:n])
+        grouped = in_groups(n - begin, hs.shape[1])
+        add_products(lateral_W, hs[t, begin:n], grouped, gates[t, begin:n])
         for b in range(begin, n):
             cell(gates[t, b], cs[t, b], limit, cs[t + 1, b], squashed[t, b], hs[t + 1, b])
 

@@ -15,6 +15,7 @@ from .controller import (
     cell_backward,
     feed,
     feed_backward,
+    in_groups,
 )
 from .forward import step
 from .vectors import inverse_lengths
@@ -58,12 +59,13 @@ def advance(
             break
         for b in range(begin, n):
             feed(reads[t, b], bounded, fed[t, b])
-        add_products(upward_W, fed[t, begin:n], gates[t, begin:n])
-        add_products(lateral_W, hs[t, begin:n], gates[t, begin:n])
+        grouped = in_groups(n - begin, len(out))
+        add_products(upward_W, fed[t, begin:n], grouped, gates[t, begin:n])
+        add_products(lateral_W, hs[t, begin:n], grouped, gates[t, begin:n])
         for b in range(begin, n):
             cell(gates[t, b], cs[t, b], limit, cs[t + 1, b], squashed[slot, b], hs[t + 1, b])
             put(linear_b, out[b])
-        add_products(linear_W, hs[t + 1, begin:n], out[begin:n])
+        add_products(linear_W, hs[t + 1, begin:n], grouped, out[begin:n])
         for b in range(begin, n):
             put(out[b, :Y], ys[t, b])
             before = of_state(initial, b) if t == 0 else of_step(states, (t - 1) % S, b)

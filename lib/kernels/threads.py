@@ -11,6 +11,8 @@ from functools import cache
 
 from numba import config
 
+from .controller import GROUP, SMALLEST_GROUPED
+
 # Below this many locations in all, handing work out takes as long as it saves.
 WORTH_A_THREAD = 1024
 # What the loops work on of so many sequences at a time stays in the processor's first cache.
@@ -19,14 +21,27 @@ LARGEST_PART = 8
 
 def share_batch(kernel, B, N, *arguments):
     """Call ``kernel(begin, end, *arguments)`` for all of B sequences of N locations."""
-    workers = min(config.NUMBA_NUM_THREADS, B, B * N // WORTH_A_THREAD)
+    workers = min(most(), B, B * N // WORTH_A_THREAD)
     parts = max(workers, -(-B // LARGEST_PART))
     if parts <= 1:
         kernel(0, B, *arguments)
         return
-    ends = [B * part // parts for part in range(parts + 1)]
+    ends = ends_of(B, parts)
     left = list(zip(ends, ends[1:]))
     share(left, lambda part: kernel(*part, *arguments), workers)
+
+
+def most():
+    """How many threads may work at once."""
+    return config.NUMBA_NUM_THREADS
+
+
+def ends_of(B, parts):
+    """Where up to so many parts of B sequences begin and end: none cuts a group of the products."""
+    unit = GROUP if B >= SMALLEST_GROUPED else 1
+    units = -(-B // unit)
+    parts = min(parts, units)
+    return [min(B, units * part // parts * unit) for part in range(parts + 1)]
 
 
 def share(left, function, workers):
@@ -68,7 +83,7 @@ def hand_out(work, times):
 @cache
 def pool():
     """The threads; they wait for work until the program ends."""
-    return ThreadPoolExecutor(config.NUMBA_NUM_THREADS - 1, thread_name_prefix="dnc")
+    return ThreadPoolExecutor(most() - 1, thread_name_prefix="dnc")
 
 
 if hasattr(os, "register_at_fork"):

@@ -26,11 +26,40 @@ def dot(x, y):
 
 
 @summing
-def triple(x, y, z):
-    """Σ x y z."""
+def four_dots(a, b, c, d, x):
+    """Σ a x, Σ b x, Σ c x and Σ d x."""
+    sum_a = sum_b = sum_c = sum_d = x.dtype.type(0)
+    for i in range(x.size):
+        sum_a += a[i] * x[i]
+        sum_b += b[i] * x[i]
+        sum_c += c[i] * x[i]
+        sum_d += d[i] * x[i]
+    return sum_a, sum_b, sum_c, sum_d
+
+
+@summing
+def eight_dots(a, b, c, d, x, y):
+    """What ``four_dots`` gives for x, and for y."""
+    ax = bx = cx = dx = x.dtype.type(0)
+    ay = by = cy = dy = x.dtype.type(0)
+    for i in range(x.size):
+        ax += a[i] * x[i]
+        bx += b[i] * x[i]
+        cx += c[i] * x[i]
+        dx += d[i] * x[i]
+        ay += a[i] * y[i]
+        by += b[i] * y[i]
+        cy += c[i] * y[i]
+        dy += d[i] * y[i]
+    return (ax, bx, cx, dx), (ay, by, cy, dy)
+
+
+@summing
+def dot_with_difference(x, a, b, c):
+    """Σ x (a - b c)."""
     sum_ = x.dtype.type(0)
     for i in range(x.size):
-        sum_ += x[i] * y[i] * z[i]
+        sum_ += x[i] * (a[i] - b[i] * c[i])
     return sum_
 
 
@@ -94,17 +123,22 @@ def unit_keys(keys, tiny):
 def add_rows(coefficients, rows, sums):
     """Add Σ_i c[h, i] rows[i] to each of ``sums`` (H, W), for coefficients (H, N), rows (N, W).
 
-    Four at a time: what they are added to is loaded and stored less often.
+    Eight at a time: what they are added to is loaded and stored less often.
     """
     N = rows.shape[0]
-    whole = N // 4 * 4
-    for i in range(0, whole, 4):
-        for h in range(sums.shape[0]):
-            a, b = coefficients[h, i], coefficients[h, i + 1]
-            c, d = coefficients[h, i + 2], coefficients[h, i + 3]
+    whole = N // 8 * 8
+    for i in range(0, whole, 8):
+        for k in range(sums.shape[0]):
+            a, b = coefficients[k, i], coefficients[k, i + 1]
+            c, d = coefficients[k, i + 2], coefficients[k, i + 3]
+            e, f = coefficients[k, i + 4], coefficients[k, i + 5]
+            g, h = coefficients[k, i + 6], coefficients[k, i + 7]
             for w in range(sums.shape[1]):
                 first = a * rows[i, w] + b * rows[i + 1, w]
-                sums[h, w] += first + (c * rows[i + 2, w] + d * rows[i + 3, w])
+                second = c * rows[i + 2, w] + d * rows[i + 3, w]
+                third = e * rows[i + 4, w] + f * rows[i + 5, w]
+                fourth = g * rows[i + 6, w] + h * rows[i + 7, w]
+                sums[k, w] += (first + second) + (third + fourth)
     for i in range(whole, N):
         for h in range(sums.shape[0]):
             a = coefficients[h, i]
@@ -115,24 +149,35 @@ def add_rows(coefficients, rows, sums):
 @inlined
 def add_dots(vectors, rows, sums):
     """Add vectors[h] · rows[i] to ``sums`` (H, N), for vectors (H, W) and rows (N, W)."""
-    for i in range(rows.shape[0]):
-        for h in range(vectors.shape[0]):
-            sums[h, i] += dot(vectors[h], rows[i])
-
-
-@inlined
-def add_to_rows(coefficients, vectors, rows):
-    """Add Σ_h c[h, i] vectors[h] to each of the rows (N, W), for c (H, N) and vectors (H, W)."""
     H = vectors.shape[0]
     whole = H // 4 * 4
     for i in range(rows.shape[0]):
         for h in range(0, whole, 4):
-            a, b = coefficients[h, i], coefficients[h + 1, i]
-            c, d = coefficients[h + 2, i], coefficients[h + 3, i]
-            for w in range(rows.shape[1]):
-                first = a * vectors[h, w] + b * vectors[h + 1, w]
-                rows[i, w] += first + (c * vectors[h + 2, w] + d * vectors[h + 3, w])
+            a, b, c, d = four_dots(
+                vectors[h], vectors[h + 1], vectors[h + 2], vectors[h + 3], rows[i]
+            )
+            sums[h, i] += a
+            sums[h + 1, i] += b
+            sums[h + 2, i] += c
+            sums[h + 3, i] += d
         for h in range(whole, H):
-            a = coefficients[h, i]
+            sums[h, i] += dot(vectors[h], rows[i])
+
+
+@inlined
+def add_to_rows(x, y, u, v, rows):
+    """Add Σ_k x[k, i] u[k] + y[k, i] v[k] to each of the rows (N, W), for x (H, N) and u (H, W)."""
+    H = u.shape[0]
+    whole = H // 4 * 4
+    for i in range(rows.shape[0]):
+        for k in range(0, whole, 4):
+            a, b, c, d = x[k, i], x[k + 1, i], x[k + 2, i], x[k + 3, i]
+            e, f, g, h = y[k, i], y[k + 1, i], y[k + 2, i], y[k + 3, i]
             for w in range(rows.shape[1]):
-                rows[i, w] += a * vectors[h, w]
+                first = (a * u[k, w] + b * u[k + 1, w]) + (c * u[k + 2, w] + d * u[k + 3, w])
+                second = (e * v[k, w] + f * v[k + 1, w]) + (g * v[k + 2, w] + h * v[k + 3, w])
+                rows[i, w] += first + second
+        for k in range(whole, H):
+            a, e = x[k, i], y[k, i]
+            for w in range(rows.shape[1]):
+                rows[i, w] += a * u[k, w] + e * v[k, w]
