@@ -14,7 +14,9 @@ from .vectors import (
     add_rows,
     add_to_rows,
     dot,
+    dot_of_difference,
     dot_with_difference,
+    subtract_products,
     total,
     unit_keys,
 )
@@ -84,7 +86,7 @@ def precedences(precedence, write_weights, g_new, g_old, g_write):
 @inlined
 def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g_w, g_reads):
     """Turns ``g``, the gradient of L_t (N, N), into that of L_{t-1}; adds to the others."""
-    N = old.shape[0]
+    N, ones = old.shape[0], np.ones(BLOCK, old.dtype)
     for start in range(0, N, BLOCK):
         some = slice(start, min(start + BLOCK, N))
         add_to_rows(g_forward[:, some], reads[:, some], reads, g_backward, g[some])
@@ -93,18 +95,16 @@ def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g
         for i in range(start, min(start + BLOCK, N)):
             g[i, i] = 0
         add_rows(w.reshape(1, N)[:, some], g[some], g_p.reshape(1, N))
-        decaying(old[some], precedence, w, w[some], g[some], g_w, g_w[some])
+        decaying(old[some], precedence, w, w[some], ones, g[some], g_w, g_w[some])
 
 
 @inlined
-def decaying(old, precedence, w, of_rows, g, g_w, g_of_rows):
+def decaying(old, precedence, w, of_rows, ones, g, g_w, g_of_rows):
     """Turns the gradient of rows of L_t into that of L_{t-1}; adds to that of w^w_t, twice."""
     one = old.dtype.type(1)
     for i in range(old.shape[0]):
-        g_of_rows[i] += dot(g[i], precedence) - dot(g[i], old[i])
-    for i in range(old.shape[0]):
-        for j in range(old.shape[1]):
-            g_w[j] -= g[i, j] * old[i, j]
+        g_of_rows[i] += dot_of_difference(g[i], precedence, old[i])
+    subtract_products(ones, old, g, g_w)
     for i in range(old.shape[0]):
         kept = one - of_rows[i]
         for j in range(old.shape[1]):
@@ -188,20 +188,9 @@ def writing(rows, g, g_w, g_e, g_v, g_k):
 @inlined
 def erasing(before, w, e, v, g, g_w, g_e):
     """Adds to the gradients of w^w_t (N,) and of the erase vector (W,) from that of M_t (N, W)."""
-    N = g.shape[0]
-    for i in range(N):
+    for i in range(g.shape[0]):
         g_w[i] += dot_with_difference(g[i], v, e, before[i])
-    whole = N // 4 * 4
-    for i in range(0, whole, 4):
-        x, y, z, u = w[i], w[i + 1], w[i + 2], w[i + 3]
-        for c in range(g.shape[1]):
-            first = x * (before[i, c] * g[i, c]) + y * (before[i + 1, c] * g[i + 1, c])
-            second = z * (before[i + 2, c] * g[i + 2, c]) + u * (before[i + 3, c] * g[i + 3, c])
-            g_e[c] -= first + second
-    for i in range(whole, N):
-        x = w[i]
-        for c in range(g.shape[1]):
-            g_e[c] -= x * (before[i, c] * g[i, c])
+    subtract_products(w, before, g, g_e)
 
 
 @inlined

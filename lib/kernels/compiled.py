@@ -21,7 +21,7 @@ from .kept import KeptFunction, Unkept
 OPTIONS = {"error_model": "numpy", "nogil": True}
 # A kernel that called functions would do so with their copies in other libraries where it was just
 # compiled, and with its own where it was kept. They are optimised once and twice: other numbers.
-INLINED = {**OPTIONS, "forceinline": True}
+INLINED = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 SUMMING = {"fastmath": {"reassoc", "contract"}}
 # Sets in the order of their names: that of their elements differs from run to run.
 ALSO = str([INLINED, sorted(SUMMING["fastmath"])])

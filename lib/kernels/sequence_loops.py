@@ -60,8 +60,8 @@ def advance(
         for b in range(begin, n):
             feed(reads[t, b], bounded, fed[t, b])
         grouped = in_groups(n - begin, len(out))
-        add_products(upward_W, fed[t, begin:n], grouped, gates[t, begin:n])
-        add_products(lateral_W, hs[t, begin:n], grouped, gates[t, begin:n])
+        for W, x in ((upward_W, fed[t, begin:n]), (lateral_W, hs[t, begin:n])):
+            add_products(W, x, grouped, gates[t, begin:n])
         for b in range(begin, n):
             cell(gates[t, b], cs[t, b], limit, cs[t + 1, b], squashed[slot, b], hs[t + 1, b])
             put(linear_b, out[b])
@@ -122,8 +122,8 @@ def retreat(
             )
             g_h[b] = 0
             g_vectors[b] = 0
-        add_products_backward(upward_W, g_gates[t, begin:n], g_vectors[begin:n])
-        add_products_backward(lateral_W, g_gates[t, begin:n], g_h[begin:n])
+        for W, g_x in ((upward_W, g_vectors[begin:n]), (lateral_W, g_h[begin:n])):
+            add_products_backward(W, g_gates[t, begin:n], g_x)
         for b in range(begin, n):
             feed_backward(reads[t, b], fed[t, b], bounded, g_vectors[b])
 

@@ -55,6 +55,15 @@ def eight_dots(a, b, c, d, x, y):
 
 
 @summing
+def dot_of_difference(x, a, b):
+    """Σ x (a - b)."""
+    sum_ = x.dtype.type(0)
+    for i in range(x.size):
+        sum_ += x[i] * (a[i] - b[i])
+    return sum_
+
+
+@summing
 def dot_with_difference(x, a, b, c):
     """Σ x (a - b c)."""
     sum_ = x.dtype.type(0)
@@ -144,6 +153,26 @@ def add_rows(coefficients, rows, sums):
             a = coefficients[h, i]
             for w in range(sums.shape[1]):
                 sums[h, w] += a * rows[i, w]
+
+
+@inlined
+def subtract_products(c, x, y, sums):
+    """Subtract Σ_i c[i] x[i] y[i] from ``sums`` (W,), for c (N,) and x, y (N, W).
+
+    Four rows at a time.
+    """
+    N = x.shape[0]
+    whole = N // 4 * 4
+    for i in range(0, whole, 4):
+        a, b, d, e = c[i], c[i + 1], c[i + 2], c[i + 3]
+        for w in range(sums.size):
+            first = a * (x[i, w] * y[i, w]) + b * (x[i + 1, w] * y[i + 1, w])
+            second = d * (x[i + 2, w] * y[i + 2, w]) + e * (x[i + 3, w] * y[i + 3, w])
+            sums[w] -= first + second
+    for i in range(whole, N):
+        a = c[i]
+        for w in range(sums.size):
+            sums[w] -= a * (x[i, w] * y[i, w])
 
 
 @inlined
