@@ -158,11 +158,12 @@ def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
             j = columns[i, k]
             if j == i:
                 g[i, k] = zero
-            else:
+                continue
+            if old[i, k] != 0:
                 g_old = g[i, k] * old[i, k]
                 g_w[i] -= g_old
                 g_w[j] -= g_old
-                g[i, k] *= one - w[i] - w[j]
+            g[i, k] *= one - w[i] - w[j]
 
 
 @inlined
@@ -271,13 +272,11 @@ def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads,
 
 
 @inlined
-def reading(
-    i, at, content, similarity, directions, memory, row_scales, g_weights, g_reads, g_i, tiny
-):
-    """Gradients by way of the read vectors, as far as they need no sum over rows of the memory.
+def reading(i, at, content, similarity, directions, row_scales, g_weights, g_i, tiny):
+    """Gradients by way of the read vectors, as far as they need no row of the memory.
 
-    Fills the gradients of read modes and strengths in ``g_i`` and adds to that of the read weights
-    (R, N), ``g_weights``.
+    Fills the gradients of read modes and strengths in ``g_i``; ``g_weights`` (R, N) is that of the
+    read weights.
 
     Returns:
         Gradients of b, of the coefficients of the unit keys, and of f (3, R, N); the unit keys
@@ -285,11 +284,9 @@ def reading(
         and the rest of them, see :func:`squared_scales`.
     """
     R, N = g_weights.shape
-    W = memory.shape[1]
-    add_dots(g_reads, memory, g_weights)
-    g_sources = np.empty((3, R, N), memory.dtype)
-    units, scales = unit_keys(i[: R * W].reshape(R, W), tiny)
-    key_radial, radial = np.empty(R, memory.dtype), np.zeros(N, memory.dtype)
+    g_sources = np.empty((3, R, N), row_scales.dtype)
+    units, scales = unit_keys(i[: at[1]].reshape(R, at[1] // R), tiny)
+    key_radial, radial = np.empty(R, row_scales.dtype), np.zeros(N, row_scales.dtype)
     squares, rest = squared_scales(row_scales, tiny)
     for r in range(R):
         modes = slice(at[9] + 3 * r, at[9] + 3 * r + 3)
@@ -324,21 +321,23 @@ def gating(i, at, allocated, looked, g_w, g_i):
 
 
 @inlined
-def looking(i, at, memory, row_scales, content, similarity, w, g_looked, g_memory, g_i, tiny):
-    """Gradients by way of the write's look-up: of strength and key in ``g_i``, of the memory.
+def looking(i, at, row_scales, content, similarity, g_looked, g_i, tiny):
+    """The same by way of the write's look-up: fills the gradient of its strength in ``g_i``.
 
-    That of M_t becomes that of M_{t-1}.
+    Turns ``g_looked`` (N,), the gradient of the content weighting, into the coefficients of the
+    unit key.
+
+    Returns:
+        The unit key (1, W), its scale (1,) and its own coefficient; coefficients of the rows (N,),
+        and the rest of them.
     """
-    key = slice(at[2], at[3])
     radial = np.zeros_like(row_scales)
-    unit, scales = unit_keys(i[key].reshape(1, memory.shape[1]), tiny)
+    unit, scales = unit_keys(i[at[2] : at[3]].reshape(1, at[3] - at[2]), tiny)
     squares, rest = squared_scales(row_scales, tiny)
     g_i[at[3]], key_radial = looking_up(
         content, similarity, i[at[3]], row_scales, squares, g_looked, radial
     )
-    e = i[at[4] : at[5]]
-    looking_at_rows(memory, w, e, unit[0], g_looked, radial, rest, g_memory, g_i[key])
-    finish_key(g_i[key], unit[0], key_radial, scales[0])
+    return unit, scales, key_radial, radial, rest
 
 
 @inlined
@@ -346,6 +345,16 @@ def finish_key(g_key, unit, radial, scale):
     """Turn the sum over the rows into the gradient of a key (W,)."""
     for w in range(g_key.size):
         g_key[w] = (g_key[w] - radial * unit[w]) * scale
+
+
+@inlined
+def finish_writing(e, units, key_radial, scales, g_e, g_keys):
+    """Turn sums over the rows into the gradients of erase vector (W,) and read keys (R, W)."""
+    one = e.dtype.type(1)
+    for c in range(e.size):
+        g_e[c] *= e[c] * (one - e[c])
+    for r in range(g_keys.shape[0]):
+        finish_key(g_keys[r], units[r], key_radial[r], scales[r])
 
 
 @by_type
@@ -389,25 +398,14 @@ def step_backward(before, after, trace, g_after, g_reads, g_before, g_xi, at, ti
     g_memory, g_new_usage, g_new_precedence, g_link, g_new_write, g_new_read = g_after
     g_usage, g_precedence, g_write, g_read = g_before
     N, W = memory.shape
-    R = read_weights.shape[0]
-    one = memory.dtype.type(1)
     g_weights = g_new_read.copy()
+    add_dots(g_reads, new_memory, g_weights)
     g_sources, units, scales, key_radial, radial, rest = reading(
-        i,
-        at,
-        content[1:],
-        similarity[1:],
-        directions,
-        new_memory,
-        new_scales,
-        g_weights,
-        g_reads,
-        g_xi,
-        tiny,
+        i, at, content[1:], similarity[1:], directions, new_scales, g_weights, g_xi, tiny
     )
 
     g_w = g_new_write.copy()
-    g_read[:] = one - one
+    g_read[:] = 0
     precedences(precedence, w, g_new_precedence, g_precedence, g_w)
     g_f, g_b, r = g_sources[2], g_sources[0], read_weights
     links = link, new_link, new_columns, kept, precedence, w, r
@@ -415,20 +413,22 @@ def step_backward(before, after, trace, g_after, g_reads, g_before, g_xi, at, ti
 
     e, v = i[at[4] : at[5]], i[at[5] : at[6]]
     g_e, g_v = g_xi[at[4] : at[5]], g_xi[at[5] : at[6]]
-    g_keys = g_xi[: at[1]].reshape(R, W)
+    g_keys = g_xi[: at[1]].reshape(units.shape)
     looked = g_sources[1], radial, rest
     rows = (memory, new_memory, w, e, v, new_read, g_reads, units) + looked
     writing(rows, g_memory, g_w, g_e, g_v, g_keys)
-    for head in range(R):
-        finish_key(g_keys[head], units[head], key_radial[head], scales[head])
-    for c in range(W):
-        g_e[c] *= e[c] * (one - e[c])
+    finish_writing(e, units, key_radial, scales, g_e, g_keys)
 
     taken = order[: count[0]]
     allocated, products = np.empty(N, memory.dtype), np.empty(N, memory.dtype)
     allocation(new_usage, taken, allocated, products)
     g_allocated, g_looked = gating(i, at, allocated, content[0], g_w, g_xi)
-    looking(i, at, memory, row_scales, content[0], similarity[0], w, g_looked, g_memory, g_xi, tiny)
+    unit, scales, unit_radial, radial, rest = looking(
+        i, at, row_scales, content[0], similarity[0], g_looked, g_xi, tiny
+    )
+    g_key = g_xi[at[2] : at[3]]
+    looking_at_rows(memory, w, e, unit[0], g_looked, radial, rest, g_memory, g_key)
+    finish_key(g_key, unit[0], unit_radial, scales[0])
     g_u = g_new_usage.copy()
     allocating(new_usage, taken, products, g_allocated, g_u)
     free = i[at[6] : at[7]]

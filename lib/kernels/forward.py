@@ -55,6 +55,35 @@ def weighting(similarity, strengths, weights):
 
 
 @inlined
+def write_weighting(i, at, similarity, content, w):
+    """Turns the allocation weighting ``w`` (N,) into w^w_t, by the similarities (1, N)."""
+    one = w.dtype.type(1)
+    weighting(similarity, i[at[3] : at[4]], content)
+    g_a, g_w = i[at[7]], i[at[8]]
+    for n in range(w.size):
+        w[n] = g_w * (g_a * w[n] + (one - g_a) * content[0, n])
+
+
+@inlined
+def read_weighting(i, at, similarity, content, directions, new):
+    """w^r_t (R, N) from f and b (2, R, N) and the similarities (R, N)."""
+    weighting(similarity, i[at[1] : at[2]], content)
+    for r in range(new.shape[0]):
+        m = at[9] + 3 * r
+        b, c, f = i[m], i[m + 1], i[m + 2]
+        for n in range(new.shape[1]):
+            new[r, n] = b * directions[1, r, n] + c * content[r, n] + f * directions[0, r, n]
+
+
+@inlined
+def update_precedence(precedence, w, new):
+    """p_t (N,)."""
+    rest = w.dtype.type(1) - total(w)
+    for n in range(w.size):
+        new[n] = rest * precedence[n] + w[n]
+
+
+@inlined
 def look_up(memory, row_scales, unit, similarity):
     """Cosine similarity (H, N) of the rows of the memory and unit keys (H, W)."""
     H = unit.shape[0]
@@ -352,31 +381,20 @@ def step(before, after, trace, xi, vectors, at, tiny):
     memory, row_scales, usage, precedence, link, columns, write_weights, read_weights = before
     new_memory, scales, new_usage, new_precedence, new_link, new_columns, w, new_read = after
     i, order, count, content, similarity, directions, kept = trace
-    N, W = memory.shape
-    R = read_weights.shape[0]
-    one = xi.dtype.type(1)
+    W, R = memory.shape[1], read_weights.shape[0]
     activate(xi, at, R, W, i)
     update_usage(usage, write_weights, read_weights, i[at[6] : at[7]], new_usage)
     count[0] = allocate(new_usage, w, order)
     unit, _ = unit_keys(i[at[2] : at[3]].reshape(1, W), tiny)
     look_up(memory, row_scales, unit, similarity[:1])
-    weighting(similarity[:1], i[at[3] : at[4]], content[:1])
-    g_a, g_w = i[at[7]], i[at[8]]
-    for n in range(N):
-        w[n] = g_w * (g_a * w[n] + (one - g_a) * content[0, n])
+    write_weighting(i, at, similarity[:1], content[:1], w)
     write(memory, w, i[at[4] : at[5]], i[at[5] : at[6]], tiny, new_memory, scales)
     f, b = directions[0], directions[1]
     links = link, precedence
     update_link(columns, links, w, read_weights, new_link, new_columns, kept, f, b)
-    rest = one - total(w)
-    for n in range(N):
-        new_precedence[n] = rest * precedence[n] + w[n]
+    update_precedence(precedence, w, new_precedence)
     unit, _ = unit_keys(i[: at[1]].reshape(R, W), tiny)
     look_up(new_memory, scales, unit, similarity[1:])
-    weighting(similarity[1:], i[at[1] : at[2]], content[1:])
-    for r in range(R):
-        m = at[9] + 3 * r
-        for n in range(N):
-            new_read[r, n] = i[m] * b[r, n] + i[m + 1] * content[1 + r, n] + i[m + 2] * f[r, n]
-    vectors[:] = one - one
+    read_weighting(i, at, similarity[1:], content[1:], directions, new_read)
+    vectors[:] = 0
     add_rows(new_read, new_memory, vectors)

@@ -12,7 +12,7 @@ from ..arrays import SMALLEST_NORMAL
 from ..memory import interface
 from ..memory.sparse_linkage import SparseLink
 from ..state import State
-from . import sequence_loops
+from . import recycled, sequence_loops, shared_rows
 from .arrays import as_compiled, last_rows, limit_of
 from .threads import share_batch
 
@@ -33,10 +33,11 @@ def run_steps(sequence, state, keep_trace):
     parameters, _, options, _, xs, over_time, active, _ = sequence
     T, B, _ = xs.shape
     room = make_room(state, T, T if keep_trace else min(T, 2), B, active)
-    share_batch(
+    run(
         sequence_loops.advance,
-        B,
-        T * state.usage.shape[1],
+        shared_rows.advance,
+        T,
+        room.initial,
         *settings(parameters, options, xs.dtype),
         (room.fed, *over_time),
         room.cells,
@@ -61,10 +62,11 @@ def run_steps_backward(trace, g_state, *g_over_time):
     T, B, _ = xs.shape
     g_state = tuple(map(as_compiled, g_state))
     room = tuple(np.empty_like(g_state[k]) for k in (1, 2, 4, 5))
-    share_batch(
+    run(
         sequence_loops.retreat,
-        B,
-        T * g_state[1].shape[1],
+        shared_rows.retreat,
+        T,
+        loops.initial,
         *settings(parameters, options, xs.dtype),
         (loops.fed, gates, reads),
         loops.cells,
@@ -78,6 +80,15 @@ def run_steps_backward(trace, g_state, *g_over_time):
     return State(*g_state)
 
 
+def run(of_batch, of_rows, T, initial, *arguments):
+    """Run all sequences: threads share the batch, or the rows of the few large memories in it."""
+    B, N = initial[0].shape[:2]
+    if shared_rows.worth_sharing(B, N):
+        of_rows(*arguments)
+    else:
+        share_batch(of_batch, B, T * N, *arguments)
+
+
 def make_room(state, T, S, B, active):
     """A :class:`LoopTrace` with the state before the first step, and room for the rest."""
     initial = tuple(map(as_compiled, loop_fields(state)))
@@ -85,7 +96,7 @@ def make_room(state, T, S, B, active):
     cs = np.empty((T + 1, B, H), dtype)
     cs[0] = state.c[:B]
     states = (
-        None if field is None else np.empty((S, B, *field.shape[1:]), field.dtype)
+        None if field is None else recycled.empty((S, B, *field.shape[1:]), field.dtype)
         for field in initial
     )
     return LoopTrace(
@@ -120,9 +131,9 @@ def make_trace(S, B, before):
         np.empty((S, B, interface.size(W, R)), dtype),
         np.empty((S, B, N), np.int32),
         np.empty((S, B), np.int32),
-        np.empty((S, B, 1 + R, N), dtype),
-        np.empty((S, B, 1 + R, N), dtype),
-        np.empty((S, B, 2, R, N), dtype),
+        recycled.empty((S, B, 1 + R, N), dtype),
+        recycled.empty((S, B, 1 + R, N), dtype),
+        recycled.empty((S, B, 2, R, N), dtype),
         np.empty((S, B, K, 2 + 2 * K), np.int32),
     )
 

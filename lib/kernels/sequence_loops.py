@@ -45,10 +45,8 @@ def advance(
         active: see above.
         at: where the parts of the interface vector start, and the smallest normal number.
     """
-    fed, gates, hs, reads, ys = over_time
-    cs, squashed = cells
-    upward_W, lateral_W, linear_W, linear_b = weights
-    Y, RW, S = ys.shape[2], reads.shape[2], squashed.shape[0]
+    reads, Y, S = over_time[3], over_time[4].shape[2], cells[1].shape[0]
+    RW = reads.shape[2]
     starts, tiny = at[:-1], at[-1]
     R = initial[-1].shape[1]
     for b in range(begin, min(end, active[0])):
@@ -57,20 +55,30 @@ def advance(
         n, slot = min(end, active[t]), t % S
         if n <= begin:
             break
+        control(t, slot, begin, n, weights, limit, bounded, over_time, cells, out)
         for b in range(begin, n):
-            feed(reads[t, b], bounded, fed[t, b])
-        grouped = in_groups(n - begin, len(out))
-        for W, x in ((upward_W, fed[t, begin:n]), (lateral_W, hs[t, begin:n])):
-            add_products(W, x, grouped, gates[t, begin:n])
-        for b in range(begin, n):
-            cell(gates[t, b], cs[t, b], limit, cs[t + 1, b], squashed[slot, b], hs[t + 1, b])
-            put(linear_b, out[b])
-        add_products(linear_W, hs[t + 1, begin:n], grouped, out[begin:n])
-        for b in range(begin, n):
-            put(out[b, :Y], ys[t, b])
             before = of_state(initial, b) if t == 0 else of_step(states, (t - 1) % S, b)
             after, vectors = of_step(states, slot, b), reads[t + 1, b].reshape(R, RW // R)
             step(before, after, of_trace(trace, slot, b), out[b, Y:], vectors, starts, tiny)
+
+
+@inlined
+def control(t, slot, begin, n, weights, limit, bounded, over_time, cells, out):
+    """Step t of the controller, of the sequences ``begin`` to n; see :func:`advance`."""
+    fed, gates, hs, reads, ys = over_time
+    cs, squashed = cells
+    upward_W, lateral_W, linear_W, linear_b = weights
+    grouped = in_groups(n - begin, len(out))
+    for b in range(begin, n):
+        feed(reads[t, b], bounded, fed[t, b])
+    for W, x in ((upward_W, fed[t, begin:n]), (lateral_W, hs[t, begin:n])):
+        add_products(W, x, grouped, gates[t, begin:n])
+    for b in range(begin, n):
+        cell(gates[t, b], cs[t, b], limit, cs[t + 1, b], squashed[slot, b], hs[t + 1, b])
+        put(linear_b, out[b])
+    add_products(linear_W, hs[t + 1, begin:n], grouped, out[begin:n])
+    for b in range(begin, n):
+        put(out[b, : ys.shape[2]], ys[t, b])
 
 
 @kernel
@@ -87,13 +95,9 @@ def retreat(
     - of the read vectors (T, B, R·W) and of [ν ; ξ] (T, B, O) as far as the outputs go, of which
       those of ξ are to be filled, and of the gates (T, B, 4H), to be filled.
     """
-    fed, gates, reads = over_time
-    cs, squashed = cells
-    upward_W, lateral_W, linear_W, _ = weights
-    g_state, room, g_over_time = g
-    g_vectors, g_c, g_h = g_state[6:]
-    g_reads, g_out, g_gates = g_over_time
-    RW, starts, tiny = reads.shape[2], at[:-1], at[-1]
+    g_state, room, (g_reads, g_out, _) = g
+    g_vectors = g_state[6]
+    RW, starts, tiny = g_reads.shape[2], at[:-1], at[-1]
     R = initial[-1].shape[1]
     Y = g_out.shape[2] - trace[0].shape[2]
     for t in range(len(active) - 1, -1, -1):
@@ -115,17 +119,25 @@ def retreat(
                 tiny,
             )
             take_over(g_before, g_memory_state)
-        add_products_backward(linear_W, g_out[t, begin:n], g_h[begin:n])
-        for b in range(begin, n):
-            cell_backward(
-                gates[t, b], cs[t, b], limit, squashed[t, b], g_c[b], g_h[b], g_gates[t, b]
-            )
-            g_h[b] = 0
-            g_vectors[b] = 0
-        for W, g_x in ((upward_W, g_vectors[begin:n]), (lateral_W, g_h[begin:n])):
-            add_products_backward(W, g_gates[t, begin:n], g_x)
-        for b in range(begin, n):
-            feed_backward(reads[t, b], fed[t, b], bounded, g_vectors[b])
+        control_backward(t, begin, n, weights, limit, bounded, over_time, cells, g)
+
+
+@inlined
+def control_backward(t, begin, n, weights, limit, bounded, over_time, cells, g):
+    """The gradient of :func:`control`; see :func:`retreat`."""
+    fed, gates, reads = over_time
+    cs, squashed = cells
+    upward_W, lateral_W, linear_W, _ = weights
+    (_, _, _, _, _, _, g_vectors, g_c, g_h), _, (_, g_out, g_gates) = g
+    add_products_backward(linear_W, g_out[t, begin:n], g_h[begin:n])
+    for b in range(begin, n):
+        cell_backward(gates[t, b], cs[t, b], limit, squashed[t, b], g_c[b], g_h[b], g_gates[t, b])
+        g_h[b] = 0
+        g_vectors[b] = 0
+    for W, g_x in ((upward_W, g_vectors[begin:n]), (lateral_W, g_h[begin:n])):
+        add_products_backward(W, g_gates[t, begin:n], g_x)
+    for b in range(begin, n):
+        feed_backward(reads[t, b], fed[t, b], bounded, g_vectors[b])
 
 
 @inlined
