@@ -1,7 +1,7 @@
 // CUDA C++ as ordinary C++: every thread of a block is a fiber, and fibers switch where CUDA's
 // threads wait for each other, at barriers and in warp functions, and nowhere else. Put before the
 // kernels, which are compiled unchanged but for `extern __shared__ T x[];` (see emulate.py). One
-// block runs after the other. For x86-64.
+// block runs after the other, in several orders too. For x86-64.
 //
 // A barrier that is missing shows where one thread reads what another has not written yet, or has
 // written again. It does not show between two threads that add to one number, which is never cut
@@ -217,15 +217,19 @@ namespace cpu_cuda {
 inline const char* run(dim3 grid, dim3 block, size_t shared_bytes, bool strict, void (*f)(void*),
                        void* argument) {
     body = f, body_argument = argument, gridDim = grid, blockDim = block, failure = nullptr;
+    if (!grid.x || !grid.y || !grid.z) return "no block to run";
+    if (grid.x >= 1u << 31 || grid.y >= 1u << 16 || grid.z >= 1u << 16) return "too many blocks";
     if (size_t(block.x) * block.y * block.z > 1024) return "more than 1024 threads in a block";
     if (shared_bytes > 227 * 1024) return "more shared memory than a block can have";
     if (!stacks)
         stacks = static_cast<char*>(mmap(nullptr, 1024 * STACK, PROT_READ | PROT_WRITE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     if (stacks == MAP_FAILED) return "no memory for stacks";
-    size_t blocks = size_t(grid.x) * grid.y * grid.z;
-    for (size_t b = 0; b < blocks && !failure; b++) {
-        size_t at = schedule == 1 ? blocks - 1 - b : b;
+    std::vector<size_t> blocks(size_t(grid.x) * grid.y * grid.z);
+    for (size_t b = 0; b < blocks.size(); b++) blocks[b] = schedule == 1 ? blocks.size() - 1 - b : b;
+    if (schedule > 1) std::shuffle(blocks.begin(), blocks.end(), random_order);
+    for (size_t b = 0; b < blocks.size() && !failure; b++) {
+        size_t at = blocks[b];
         block_index = {unsigned(at % grid.x), unsigned(at / grid.x % grid.y),
                        unsigned(at / grid.x / grid.y)};
         run_block(block, shared_bytes, strict);

@@ -108,7 +108,7 @@ def launch(library, name, grid, block, arguments, shared=0, strict=True, schedul
         arguments: NumPy arrays and scalars.
         shared: bytes of dynamic shared memory.
         strict: whether a barrier that some threads of a block have left for good is an error.
-        schedule: the order in which threads run: 0 ascending, 1 descending, else a seed.
+        schedule: the order of blocks and threads: 0 ascending, 1 descending, else a seed.
     """
     sizes = (*grid, *[1] * (3 - len(grid)), *block, *[1] * (3 - len(block)))
     cells = [cell(argument) for argument in arguments]

@@ -173,13 +173,14 @@ class ReductionKernel(Loop):
         ends = range(-len(axes), 0)
         moved = [np.moveaxis(a, list(axes), list(ends)) for a in arrays]
         shape = moved[0].shape[: moved[0].ndim - len(axes)]
+        width = int(np.prod(moved[0].shape[len(shape) :]))
         flat = [
-            np.array(a, dtypes[p.type], order="C").reshape(*shape, -1)
+            np.array(a, dtypes[p.type], order="C").reshape(*shape, width)
             for a, p in zip(moved, self.inputs)
         ]
         out = np.empty(shape, dtypes[self.outputs[0].type])
         note("launch", self.name)
-        run(self.source(dtypes), [*flat, out], out.size, flat[0].shape[-1])
+        run(self.source(dtypes), [*flat, out], out.size, width)
         return wrap(np.expand_dims(out, tuple(axes)) if keepdims else out)
 
     def source(self, dtypes):
