@@ -39,6 +39,7 @@ def measure(plan):
     sizes = plan.sizes
     cases = {"N": [sizes.but(N=N) for N in plan.Ns], "B": [sizes.but(B=B) for B in plan.batches]}
     compared = [sizes.but(K=K, B=B) for K in (sizes.K, 0) for B in (1, plan.batch)]
+    compared += [sizes.but(N=max(plan.Ns))]  # which one block cannot hold
     growth = {letter: measure_all(plan, letter, found) for letter, found in cases.items()}
     return {
         "gpu": describe(),
@@ -184,7 +185,7 @@ def report(result):
 def agreements(result):
     """Rows of a table."""
     for found in result["agreement"]:
-        name = f"K = {found['sizes']['K']}, batch {found['sizes']['B']}"
+        name = "N = {N:,}, K = {K}, batch {B}".format(**found["sizes"])
         yield (
             name,
             *("–" if found[way] is None else f"{found[way]:.1e}" for way in (ARRAYS, KERNELS)),

@@ -13,7 +13,7 @@ from test_backends import run_step, states, ties_zeros_and_ones, widen
 from test_gpu import assert_the_baseline_is_the_same
 
 from lib.arrays import inverse_norms
-from lib.kernels import backends, cuda_check, cuda_source, cuda_step
+from lib.kernels import backends, cuda_check, cuda_large, cuda_source, cuda_step
 from lib.memory.sparse_linkage import SparseLink
 
 pytestmark = pytest.mark.gpu
@@ -46,14 +46,34 @@ def send(x):
     return cuda.cupy.asarray(x)
 
 
+def split(monkeypatch, locations, most=128):
+    """All memories take the kernels of large ones, with about so many locations a block."""
+    monkeypatch.setattr(cuda_step, "MOST_LOCATIONS", {4: 0, 8: 0})
+    monkeypatch.setattr(cuda_check, "checked_N", lambda N, dtype: N)
+    monkeypatch.setattr(cuda_large, "LEAST_LOCATIONS", locations)
+    monkeypatch.setattr(cuda_large, "MOST_BLOCKS", most)
+    monkeypatch.setattr(cuda_large, "THREADS", 64)
+
+
+@pytest.fixture(params=["one block", "several"])
+def way(request, monkeypatch):
+    """Which of the two ways a step takes."""
+    if request.param == "several":
+        split(monkeypatch, 4)
+
+
 class OnGPU:
     """The kernels as a backend, whose gradients come from the host."""
 
-    step = staticmethod(cuda_step.step)
+    @staticmethod
+    def step(state, scales, xi):
+        module = cuda_check.steps_for(state.usage.shape[1], xi.dtype)
+        return module.step(state, scales, xi)
 
     @staticmethod
     def step_backward(trace, g, g_vectors):
-        return cuda_step.step_backward(trace, send(g), send(g_vectors))
+        module = cuda_check.steps_for(trace.shape.N, trace.row_scales.dtype)
+        return module.step_backward(trace, send(g), send(g_vectors))
 
 
 def run_kernels(arguments):
@@ -79,17 +99,17 @@ SHAPES = [
 
 @pytest.mark.parametrize("dtype", "df")
 @pytest.mark.parametrize("sizes", SHAPES, ids=lambda s: f"N{s.N}-W{s.W}-R{s.R}-K{s.K}")
-def test_a_memory_step(sizes, dtype):
+def test_a_memory_step(sizes, dtype, way):
     for B in (1, 3):
         assert_as_plain(states(sizes, B, np.dtype(dtype).type), dtype)
 
 
 @pytest.mark.parametrize("N", [1, 2, 3])
-def test_the_smallest_memories(N):
+def test_the_smallest_memories(N, way):
     assert_as_plain(states(Sizes(N=N, W=2, R=1), 2, np.float64))
 
 
-def test_more_locations_than_threads_in_order_and_out_of_it():
+def test_more_locations_than_threads_in_order_and_out_of_it(way):
     """Usages next to 1, so that every rank shows, in ascending and in descending order."""
     state, scales, xi = states(Sizes(N=700, W=3, R=1), 2, np.float64)
     usage = np.linspace(0.99, 0.9999, 700)
@@ -100,12 +120,12 @@ def test_more_locations_than_threads_in_order_and_out_of_it():
 
 
 @pytest.mark.parametrize("K", [0, 4])
-def test_ties_zeros_and_ones(K):
+def test_ties_zeros_and_ones(K, way):
     assert_as_plain(ties_zeros_and_ones(K))
 
 
 @pytest.mark.parametrize("length", [1e-30, 1e30])
-def test_rows_whose_square_is_no_float32(length):
+def test_rows_whose_square_is_no_float32(length, way):
     state, _, xi = states(Sizes(N=20, W=5, R=2, K=3), 2, np.float32)
     state.memory[:, ::2] *= np.float32(length)
     xi[:, :5] *= np.float32(length)
@@ -119,7 +139,7 @@ def test_rows_whose_square_is_no_float32(length):
 
 
 @pytest.mark.parametrize("K", [0, 8])
-def test_single_precision_is_as_good_as_the_plain_one(K):
+def test_single_precision_is_as_good_as_the_plain_one(K, way):
     errors = {"plain": 0.0, "cuda": 0.0}
     arguments = states(Sizes(N=256, W=64, R=4, K=K), 1, np.float32)
     exact = run_step(backends.PLAIN, *map(widen, arguments))
@@ -134,14 +154,14 @@ def test_single_precision_is_as_good_as_the_plain_one(K):
 
 
 @pytest.mark.parametrize("field", ["memory", "usage", "precedence", "write_weights"])
-def test_nan_harms_nothing_but_numbers(field):
+def test_nan_harms_nothing_but_numbers(field, way):
     """No index that it leads to may name a place outside of an array."""
     state, scales, xi = states(Sizes(N=20, W=3, R=2, K=4), 2, np.float64)
     getattr(state, field)[0, 3:9] = np.nan
-    after, _, trace = cuda_step.step(*send((state, scales, xi)))
+    after, _, trace = OnGPU.step(*send((state, scales, xi)))
     assert isinstance(after.link, SparseLink)
     columns, order, kept = (
-        helpers.host(x) for x in (after.link.columns, trace.steps[1], trace.steps[5])
+        helpers.host(x) for x in (after.link.columns, trace.step.order, trace.step.kept)
     )
     assert columns.min() >= 0 and columns.max() < 20
     assert (np.sort(order) == np.arange(20)).all()
@@ -155,7 +175,7 @@ def test_nan_harms_nothing_but_numbers(field):
 @pytest.mark.parametrize("options", [{}, {"cell_clip": 0.5, "bounded_reads": True}])
 @pytest.mark.parametrize("lengths", [None, [4, 0, 2]])
 @pytest.mark.parametrize("K", [0, 3])
-def test_the_link_against_the_reference(K, lengths, options):
+def test_the_link_against_the_reference(K, lengths, options, way):
     sizes = Sizes(K=K)
     model = helpers.build(sizes, **options)
     model.to_device("@cupy:0")
@@ -176,7 +196,8 @@ def test_the_kernels_run_where_they_are_asked_for():
 @pytest.mark.parametrize("dtype, most", [("f", 4096), ("d", 2048)])
 def test_the_largest_memory(dtype, most):
     itemsize = np.dtype(dtype).itemsize
-    assert cuda_step.fits(most, 16, 64, itemsize) and not cuda_step.fits(most + 1, 1, 0, itemsize)
+    assert cuda_step.fits(most, itemsize) and not cuda_step.fits(most + 1, itemsize)
+    assert max(cuda_step.shared_memory(most, 64, itemsize)) <= cuda_step.SHARED_MEMORY
 
 
 def test_the_baseline_has_the_cell():
@@ -184,7 +205,7 @@ def test_the_baseline_has_the_cell():
 
 
 @pytest.mark.two_gpus
-def test_on_the_second_device(fresh):
+def test_on_the_second_device(fresh, way):
     sizes = Sizes(K=3)
     model = helpers.build(sizes)
     model.to_device("@cupy:1")
@@ -200,9 +221,9 @@ def test_on_the_second_device(fresh):
 # What fails on somebody's GPU
 
 WRONG = {
-    "precedence": ("(1 - total) * precedence[n]", "(1 + total) * precedence[n]"),
-    "gradient of usage": ("g[n] * before * (1 - w)", "g[n] * before"),
-    "gradient of xi": ("g_erase[w] = erased", "g_erase[w] = 2 * erased"),
+    "precedence": ("(1 - total) * s.precedence[n]", "(1 + total) * s.precedence[n]"),
+    "gradient of usage": ("g * before * (1 - w)", "g * before"),
+    "gradient of xi": ("? y * (1 - y) : 1", "? y : 1"),
     "gradient of c": ("g_before[at] = g_new * f", "g_before[at] = g_new * o"),
     "fail": ("real g_a =", "real g_a = no such thing;"),
 }
@@ -210,7 +231,7 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 @pytest.mark.parametrize("K", [0, 3])
-def test_wrong_kernels_are_found_out_and_not_used(what, K, fresh, monkeypatch):
+def test_wrong_kernels_are_found_out_and_not_used(what, K, fresh, monkeypatch, way):
     right = cuda_source.source
     assert WRONG[what][0] in right("f")
     monkeypatch.setattr(cuda_source, "source", lambda char: right(char).replace(*WRONG[what]))
@@ -225,7 +246,7 @@ def test_wrong_kernels_are_found_out_and_not_used(what, K, fresh, monkeypatch):
 @pytest.mark.parametrize(
     "dtype, K, sizes", [("f", 8, (256, 64, 4)), ("f", 0, (64, 16, 4)), ("d", 3, (6, 4, 2))]
 )
-def test_the_check_passes_with_each_of_its_draws(dtype, K, sizes, monkeypatch):
+def test_the_check_passes_with_each_of_its_draws(dtype, K, sizes, monkeypatch, way):
     default_rng = np.random.default_rng
     for seed in range(3):
         monkeypatch.setattr(np.random, "default_rng", lambda given, seed=seed: default_rng(seed))
@@ -238,7 +259,7 @@ def test_the_check_passes_with_each_of_its_draws(dtype, K, sizes, monkeypatch):
 @pytest.mark.stand_in
 @pytest.mark.parametrize("schedule", [1, 2, 3, 4])
 @pytest.mark.parametrize("K", [0, 4])
-def test_threads_in_another_order(K, schedule, monkeypatch):
+def test_threads_in_another_order(K, schedule, monkeypatch, way):
     arguments = states(Sizes(N=130, W=5, R=3, K=K), 2, np.float64)
     first = run_kernels(arguments)
     monkeypatch.setattr(stand_in_kernels.RawModule, "schedule", schedule)

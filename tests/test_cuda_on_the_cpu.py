@@ -100,7 +100,7 @@ def left_out(program, *barriers):
 def test_barriers_left_out_of_the_kernels_are_found_out():
     """Some of each kernel; ``stand_in/barriers.py`` does it with all of them, in half a minute."""
     source = cuda_source.source("d")
-    barriers = ["1", "3", "5", "12", "16", "19", "25", "29"]
+    barriers = ["1", "5", "8", "12", "17", "21", "29", "33"]
     *found, last = [line.split("\t") for line in left_out("barriers", *barriers)]
     assert [line[:2] for line in found] == [[number, "caught"] for number in barriers]
     assert last == ["as it is", "right"]
@@ -110,23 +110,38 @@ def test_barriers_left_out_of_the_kernels_are_found_out():
 needs_sanitizer = pytest.mark.skipif("emulate.sanitizer_problem()", reason="no ThreadSanitizer")
 
 
-def races_without(*barriers):
-    """The pairs of lines of the kernels that meet with these barriers left out."""
-    *pairs, last = left_out("races", *barriers)
+def races_with(*changes):
+    """The pairs of lines of the kernels that meet with these changes, or barriers left out."""
+    *pairs, last = left_out("races", *changes)
     assert last == f"{len(pairs)} pairs of lines meet"
     return pairs
 
 
 @needs_sanitizer
 def test_no_two_threads_of_the_kernels_are_at_one_place_at_once():
-    assert races_without() == []
+    assert races_with() == []
 
 
 @needs_sanitizer
 def test_races_that_no_order_of_threads_shows_are_found_out():
     """Two threads that add to one number, and lanes of a warp that read what others wrote."""
-    found = "\n".join(races_without("8", "26"))
-    assert "g_write[n] += sum" in found and "squared += double(v[w])" in found
+    found = "\n".join(races_with("16", "24"))
+    assert "s.g_written[n] += sum" in found and "squared += double(v[w])" in found
+
+
+@needs_sanitizer
+def test_races_between_blocks_are_found_out():
+    """Launches that need what other blocks write in them, and two sequences at one place."""
+    forward = "write_head(s, shared);\n    for=>allocate(s, shared); write_head(s, shared); for"
+    backward = "usage_backward(s);\n}=>usage_backward(s); activate_backward(s);\n}"
+    sequences = "(gridDim.x + sequence) * N + n] = =>(1 + sequence) * N + n] = "
+    found = "\n".join(races_with(forward, backward, sequences))
+    for line in (
+        "dnc_write\ts.allocated[s.order[j]] = (1 - u) * product;",
+        "dnc_usage_backward\tif (threadIdx.x % 32 == 0) own_part(s)[s.at.free_gates + r] = -sum;",
+        "dnc_write\tdescending[sequence * N + n] = -s.new_write[n];",
+    ):
+        assert line in found, found
 
 
 # NVRTC, which compiles for GPUs that are not there

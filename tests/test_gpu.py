@@ -182,7 +182,7 @@ def test_the_program_resumes_and_tests(capsys, tmp_path):
 
 @pytest.mark.parametrize("given", [(), ("--lstm_only",)])
 def test_the_program_says_which_code_runs(given, capsys, tmp_path):
-    for choice, code in (("auto", "the array code"), ("cuda", "kernels of one launch a step")):
+    for choice, code in (("auto", "the array code"), ("cuda", "kernels in CUDA C++, found")):
         folder = tmp_path / choice
         with chainer.using_config("dnc_backend", choice):
             text = train(capsys, folder, "--iterations", 1, "--gpu", 0, *given)

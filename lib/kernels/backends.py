@@ -76,12 +76,15 @@ def choice():
 
 def on_cuda(dtype, K, sizes):
     """The backend of the CUDA kernels on the current device, or the plain one."""
-    from . import cuda_check, cuda_step
+    from . import cuda_cell, cuda_check
 
     if not cuda_check.usable(dtype, K, sizes):
         return PLAIN
-    steps = cuda_step.cell, cuda_step.cell_backward, cuda_step.step, cuda_step.step_backward
-    return Backend("cuda", *steps)
+    found = Backend("cuda", cuda_cell.cell, cuda_cell.cell_backward)
+    if sizes is None:
+        return found
+    steps = cuda_check.steps_for(sizes[0], dtype)
+    return found._replace(step=steps.step, step_backward=steps.step_backward)
 
 
 def use_compiled():

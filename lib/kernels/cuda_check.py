@@ -14,12 +14,14 @@ from ..arrays import inverse_norms
 from ..memory import cell, interface, step
 from ..memory.sparse_linkage import SparseLink
 from ..memory.step import MemoryState
-from . import cuda_step
+from . import cuda_cell, cuda_large, cuda_step
 
 # Largest difference, relative to the largest number of an array.
 TOLERANCE = {"f": 1e-3, "d": 1e-8}
 # Rounding may order two nearly equal usages the other way: then the next draw is looked at.
 DRAWS = 3
+# What a sequence has is counted in C's int, and some more, but for a dense link.
+MOST_NUMBERS = 2**31 - 2**16
 
 
 def usable(dtype, K, sizes):
@@ -30,9 +32,22 @@ def usable(dtype, K, sizes):
         K: entries kept per row of the link matrix, 0: all.
         sizes: N, W and R of the memory; None where there is none, but the cell of the controller.
     """
-    if sizes is not None and not cuda_step.fits(sizes[0], sizes[2], K, dtype.itemsize):
-        return False
+    if sizes is not None:
+        N, W, R = sizes
+        if N * max(W, K, 4 + 3 * R) > MOST_NUMBERS:
+            return False
+        sizes = checked_N(N, dtype), W, R
     return _problem(dtype.char, K, sizes, cuda.cupy.cuda.runtime.getDevice()) is None
+
+
+def steps_for(N, dtype):
+    """The module whose kernels do a memory step of N locations."""
+    return cuda_step if cuda_step.fits(N, dtype.itemsize) else cuda_large
+
+
+def checked_N(N, dtype):
+    """N, or the least for which the same kernels run: a dense link of more may fill the device."""
+    return min(N, cuda_step.MOST_LOCATIONS[dtype.itemsize] + 1)
 
 
 @cache
@@ -52,10 +67,11 @@ def first_difference(char, K, sizes):
     """A line about what comes out another way than by the plain code, or None."""
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
-        found = compare(cell_results, (cell, cuda_step), cell_arguments(rng, char))
+        found = compare(cell_results, (cell, cuda_cell), cell_arguments(rng, char))
         if sizes is not None and found is None:
+            steps = steps_for(sizes[0], np.dtype(char))
             arguments = step_arguments(rng, char, K, *sizes)
-            found = compare(step_results, (step, cuda_step), arguments)
+            found = compare(step_results, (step, steps), arguments)
         if found is None:
             return None
     return found
@@ -87,7 +103,7 @@ def cell_results(module, c, z, g_c, g_h):
 
 def step_arguments(rng, char, K, N, W, R):
     """A state, as it might be after many steps, an interface vector, gradients of what follows."""
-    B = 2 if N <= 512 else 1
+    B = 2 if K or N <= 512 else 1
 
     def send(array):
         return cuda.cupy.asarray(array.astype(char))

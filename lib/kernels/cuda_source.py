@@ -1,4 +1,4 @@
-"""The kernels in CUDA C++: their text for a dtype, and the compiled functions on a device."""
+"""The kernels in CUDA C++: their text for a dtype, the compiled functions on a device, launches."""
 
 from functools import cache
 from pathlib import Path
@@ -9,9 +9,10 @@ from chainer.backends import cuda
 from ..arrays import SMALLEST_NORMAL, SMALLEST_SQUARE
 
 FOLDER = Path(__file__).with_name("cuda")
-FILES = ("block.cu", "forward.cu", "backward.cu", "cell.cu")
+FILES = ("arrays.cu", "block.cu", "links.cu", "forward.cu", "backward.cu", "large.cu", "cell.cu")
 OPTIONS = ("--std=c++14",)
 TYPES = {"f": "float", "d": "double"}
+INT = np.int32
 
 
 @cache
@@ -41,3 +42,20 @@ def _kernel(name, char, device):
 @cache
 def _module(char, device):
     return cuda.cupy.RawModule(code=source(char), options=OPTIONS)
+
+
+def launch(name, grid, block, arrays, sizes, dtype, more=(), shared=0):
+    """Run a kernel on arrays in C order, sizes as C's int, and more arrays.
+
+    Args:
+        name: of the kernel.
+        grid: a tuple, the numbers of blocks; none of them 0, which CUDA refuses.
+        block: the number of threads in each.
+        arrays: CuPy arrays.
+        sizes: integers.
+        dtype: float32 or float64.
+        more: CuPy arrays.
+        shared: bytes of shared memory for each block.
+    """
+    arguments = (*arrays, *map(INT, sizes), *more)
+    kernel(name, dtype.char)(grid, (block,), arguments, shared_mem=shared)

@@ -6,8 +6,8 @@ from ..baseline import LSTMBaseline
 from ..kernels.backends import backend_for
 
 CODE = {
-    "numpy": "the array code (CHAINER_DNC_BACKEND=cuda asks for kernels of one launch a step)",
-    "cuda": "kernels of one launch a step, found to agree with the array code here",
+    "numpy": "the array code (CHAINER_DNC_BACKEND=cuda asks for kernels in CUDA C++)",
+    "cuda": "kernels in CUDA C++, found to agree with the array code here",
 }
 
 

@@ -1,14 +1,17 @@
 """``python -m stand_in.barriers [NUMBER …]``: which missing barriers of the kernels are found out.
 
 Run in ``tests``. Each barrier of the source is left out once, or those of these numbers, and one
-step is compared with the plain code in several orders of threads. A line for each: its number,
+step is compared with the plain code, with one block a sequence and with several, in several orders
+of threads and blocks. A line for each: its number,
 whether it was caught, and the line of the source after it.
 
-Three are missed. The one with which sorting begins is needless as it is called today. The one after
-the links keeps two threads from adding to one number at once, the one of a warp makes its lanes see
-what they wrote: ``cpu_cuda.h`` says that neither shows. ``races.py`` finds both.
+Four are missed. The one with which sorting begins, and the one after the gradient of the write
+weighting, are needless as the functions are called today. The one after the columns of a dense link
+keeps two threads from adding to one number at once, the one of a warp makes its lanes see what they
+wrote: ``cpu_cuda.h`` says that neither shows. ``races.py`` finds both.
 """
 
+import itertools
 import os
 import re
 import sys
@@ -24,10 +27,25 @@ import lib  # noqa: F401 - before Chainer
 
 # isort: split
 
-from lib.kernels import cuda_check, cuda_source
+from lib.kernels import cuda_check, cuda_large, cuda_source, cuda_step
 
 BARRIER = re.compile(r"__sync(threads|warp)\(\);")
 ORDERS = (0, 1, 2, 3)
+
+
+def one_block():
+    """A block a sequence, with fewer threads than locations."""
+    cuda_step.threads = lambda N: 64
+    cuda_step.MOST_LOCATIONS = {8: 2048}
+
+
+def several_blocks():
+    """Blocks of fewer threads than locations."""
+    cuda_large.THREADS, cuda_large.LEAST_LOCATIONS = 32, 35
+    cuda_step.MOST_LOCATIONS = {8: 0}
+
+
+PATHS = (one_block, several_blocks)
 CASES = ((0, (37, 5, 3)), (4, (37, 5, 3)), (0, (128, 33, 2)), (4, (140, 5, 2)))
 
 
@@ -35,7 +53,8 @@ def is_caught(source):
     """Whether a source gives other numbers, or does not get through; it may crash."""
     cuda_source.source = lambda char: source
     for stand_in.kernels.RawModule.schedule in ORDERS:
-        for K, sizes in CASES:
+        for path, (K, sizes) in itertools.product(PATHS, CASES):
+            path()
             try:
                 if cuda_check.first_difference("d", K, sizes):
                     return True

@@ -1,7 +1,8 @@
 // CUDA C++ with a thread of the system for each of CUDA's, for a sanitizer that looks for races:
-// two threads at one place, one of them writing, with no barrier between. As on a GPU, a barrier of
-// the block (or of a warp) orders memory, a shuffle and an atomic addition do not. Put before the
-// kernels as cpu_cuda.h is; `run` is called once in a process.
+// two threads at one place, one of them writing, with no barrier between. All blocks run at once. As
+// on a GPU, a barrier of the block (or of a warp) orders memory, a shuffle and an atomic addition do
+// not, and nothing does so between blocks. Put before the kernels as cpu_cuda.h is; `run` is called
+// once in a process.
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -32,18 +33,22 @@ struct Warp {
     std::atomic<unsigned> came[2][32];  // how often a lane has put a value there
 };
 
-inline thread_local uint3 me;
-inline thread_local unsigned exchanges = 0;
-inline uint3 block_index{};
-inline pthread_barrier_t block_barrier;
-inline std::vector<Warp>* warps;
-inline std::vector<double>* shared_memory;
+struct Block {
+    uint3 index;
+    pthread_barrier_t barrier;
+    std::vector<Warp> warps;
+    std::vector<double> shared;
+};
 
-inline void* dynamic_shared() { return shared_memory->data(); }
+inline thread_local uint3 me;
+inline thread_local Block* block;
+inline thread_local unsigned exchanges = 0;
+
+inline void* dynamic_shared() { return block->shared.data(); }
 
 template <class T>
 T exchange(T value, int source) {
-    Warp& warp = (*warps)[me.x / 32];
+    Warp& warp = block->warps[me.x / 32];
     unsigned side = exchanges % 2, turn = exchanges++ / 2 + 1;
     unsigned long long bits = 0;
     memcpy(&bits, &value, sizeof(T));
@@ -66,35 +71,44 @@ T exchange(T value, int source) {
 
 inline dim3 blockDim, gridDim;
 #define threadIdx (cpu_cuda::me)
-#define blockIdx (cpu_cuda::block_index)
-#define __syncthreads() ((void)pthread_barrier_wait(&cpu_cuda::block_barrier))
-#define __syncwarp() ((void)pthread_barrier_wait(&(*cpu_cuda::warps)[threadIdx.x / 32].barrier))
+#define blockIdx (cpu_cuda::block->index)
+#define __syncthreads() ((void)pthread_barrier_wait(&cpu_cuda::block->barrier))
+#define __syncwarp() \
+    ((void)pthread_barrier_wait(&cpu_cuda::block->warps[threadIdx.x / 32].barrier))
 
 namespace cpu_cuda {
 
-// Run a kernel of one block dimension on the arguments that stand where `pointers` say.
+// Run a kernel on the arguments that stand where `pointers` say.
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** pointers, std::index_sequence<I...>) {
     kernel(*static_cast<std::remove_cv_t<std::remove_reference_t<A>>*>(pointers[I])...);
 }
 
-template <class... A>
-void run(void (*kernel)(A...), unsigned blocks, unsigned threads, size_t shared, void** pointers) {
-    std::vector<Warp> made(threads / 32);
-    for (Warp& warp : made) {
+inline void prepare(Block& made, uint3 index, unsigned threads, size_t shared) {
+    made.index = index;
+    made.warps = std::vector<Warp>(threads / 32);
+    made.shared.resize(shared / sizeof(double) + 1);
+    pthread_barrier_init(&made.barrier, nullptr, threads);
+    for (Warp& warp : made.warps) {
         pthread_barrier_init(&warp.barrier, nullptr, 32);
         for (auto& side : warp.came)
             for (auto& lane : side) lane = 0;
     }
-    std::vector<double> memory(shared / sizeof(double) + 1);
-    warps = &made, shared_memory = &memory, gridDim = {blocks, 1, 1}, blockDim = {threads, 1, 1};
-    pthread_barrier_init(&block_barrier, nullptr, threads);
+}
+
+template <class... A>
+void run(void (*kernel)(A...), dim3 grid, unsigned threads, size_t shared, void** pointers) {
+    std::vector<Block> blocks(grid.x * grid.y);
+    gridDim = grid, blockDim = {threads, 1, 1};
+    for (unsigned b = 0; b < blocks.size(); b++)
+        prepare(blocks[b], {b % grid.x, b / grid.x, 0}, threads, shared);
     std::vector<std::thread> running;
-    for (unsigned t = 0; t < threads; t++)
-        running.emplace_back([=] {
-            me = {t, 0, 0};
-            call(kernel, pointers, std::index_sequence_for<A...>());
-        });
+    for (Block& each : blocks)
+        for (unsigned t = 0; t < threads; t++)
+            running.emplace_back([=, &each] {
+                me = {t, 0, 0}, block = &each;
+                call(kernel, pointers, std::index_sequence_for<A...>());
+            });
     for (std::thread& thread : running) thread.join();
 }
 

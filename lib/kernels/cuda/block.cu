@@ -1,12 +1,16 @@
-// What the kernels of the memory step are made of: one block of threads works on one sequence.
+// What the kernels of the memory step are made of.
 //
-// `real` is float or double, by an option of the compiler. Every function below is called by all
-// threads of a block at once. Threads see what others have written after a __syncthreads() alone;
-// where a function begins or ends with one, this is said. N locations, W word width, R read heads,
-// K entries kept per row of a sparse link matrix.
+// Every function here and in the files after this one is called by all threads of a block at once.
+// Threads see what others of their block have written after a __syncthreads() alone, where a
+// function has one inside, this is said; and what other blocks have written in the next launch.
 
 #define ALL_LANES 0xffffffffu
 #define LANES_A_ROW 8  // threads that share a row of the memory
+
+// The threads of all blocks of a sequence, numbered.
+__device__ int me() { return blockIdx.y * blockDim.x + threadIdx.x; }
+
+__device__ int team() { return gridDim.y * blockDim.x; }
 
 // Σ over the 32 lanes of a warp, in all of them.
 __device__ real warp_sum(real x) {
@@ -25,21 +29,29 @@ __device__ real row_sum(real x) {
     return x;
 }
 
-// Σ over all threads of the block, in all of them. Ends with a barrier.
-__device__ real block_sum(real x, real* partial) {
+// Σ over all threads of the block, in all of them. Begins and ends with a barrier but for the sum
+// over a warp; `shared` has room for 32 numbers.
+__device__ real block_sum(real x, real* shared) {
     x = warp_sum(x);
-    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
+    if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = x;
     __syncthreads();
     real total = 0;
-    for (int warp = 0; warp < blockDim.x / 32; warp++) total += partial[warp];
+    for (int warp = 0; warp < blockDim.x / 32; warp++) total += shared[warp];
     __syncthreads();
     return total;
 }
 
-// Σ_n x[n] y[n] by one warp, in all of its lanes.
-__device__ real warp_dot(const real* x, const real* y, int n) {
+// Σ of one number of each block of the sequence, in all lanes of a warp.
+__device__ real sum_of_blocks(const real* numbers) {
     real sum = 0;
-    for (int i = threadIdx.x % 32; i < n; i += 32) sum += x[i] * y[i];
+    for (int b = threadIdx.x % 32; b < gridDim.y; b += 32) sum += numbers[b];
+    return warp_sum(sum);
+}
+
+// Σ_n x[n] y[n] for n from first to end, by one warp, in all of its lanes.
+__device__ real warp_dot(const real* x, const real* y, int first, int end) {
+    real sum = 0;
+    for (int i = first + threadIdx.x % 32; i < end; i += 32) sum += x[i] * y[i];
     return warp_sum(sum);
 }
 
@@ -54,66 +66,36 @@ __device__ bool is_ordinary(real squared) {
     return SMALLEST_NORMAL <= squared && squared <= LARGEST;
 }
 
-// The unit vectors of H keys (H, W) and their inverse lengths, a warp a key.
-__device__ void unit_keys(const real* keys, int H, int W, real* units, real* scales) {
-    for (int h = threadIdx.x / 32; h < H; h += blockDim.x / 32) {
-        const real* key = keys + h * W;
-        real squared = warp_dot(key, key, W);
-        real scale = is_ordinary(squared) ? 1 / sqrt(squared) : wide_inverse_length(key, W);
-        for (int w = threadIdx.x % 32; w < W; w += 32) units[h * W + w] = key[w] * scale;
-        if (threadIdx.x % 32 == 0) scales[h] = scale;
-    }
-}
-
-// products[h, n] = factors[n] (rows[n] · vectors[h]) for rows (N, W), vectors (H, W); `factors` may
-// be null.
-__device__ void rows_times(const real* rows, const real* vectors, const real* factors, int N, int W,
-                           int H, real* products) {
-    int lane = threadIdx.x % LANES_A_ROW, group = threadIdx.x / LANES_A_ROW;
-    for (int first = 0; first < N; first += blockDim.x / LANES_A_ROW) {
+// products[h, n] = factors[n] (rows[n] · vectors[h]) for the block's rows, and vectors (H, W);
+// `factors` may be null.
+__device__ void rows_times(const Sizes& s, const real* rows, const real* vectors,
+                           const real* factors, int H, real* products) {
+    int lane = threadIdx.x % LANES_A_ROW, group = threadIdx.x / LANES_A_ROW, W = s.W;
+    for (int first = s.first; first < s.end; first += blockDim.x / LANES_A_ROW) {
         int n = first + group;
         for (int h = 0; h < H; h++) {
             real sum = 0;
-            if (n < N)
+            if (n < s.end)
                 for (int w = lane; w < W; w += LANES_A_ROW) sum += rows[n * W + w] * vectors[h * W + w];
             sum = row_sum(sum);
-            if (n < N && lane == 0) products[h * N + n] = factors ? factors[n] * sum : sum;
+            if (n < s.end && lane == 0) products[h * s.N + n] = factors ? factors[n] * sum : sum;
         }
     }
 }
 
-// sums[h, w] = Σ_n weights[h, n] rows[n, w].
-__device__ void weighted_rows(const real* weights, const real* rows, int N, int W, int H, real* sums) {
-    for (int at = threadIdx.x; at < H * W; at += blockDim.x) {
-        const real* weight = weights + at / W * N;
+// sums[r, j] = Σ_i link[i, j] weights[r, i] for a link (N, N), a thread a column: by one block.
+__device__ void columns_times(const real* link, const real* weights, int N, int R, real* sums) {
+    for (int at = threadIdx.x; at < R * N; at += blockDim.x) {
+        const real* w = weights + at / N * N;
         real sum = 0;
-        for (int n = 0; n < N; n++) sum += weight[n] * rows[n * W + at % W];
+        for (int i = 0; i < N; i++) sum += link[(size_t)i * N + at % N] * w[i];
         sums[at] = sum;
     }
 }
 
-// The softmax of strengths[h] similarity[h, n] over the locations, a warp a head.
-__device__ void content_weighting(const real* similarity, const real* strengths, int N, int H,
-                                  real* weights) {
-    int lane = threadIdx.x % 32;
-    for (int h = threadIdx.x / 32; h < H; h += blockDim.x / 32) {
-        const real* s = similarity + h * N;
-        real top = -LARGEST, sum = 0;
-        for (int n = lane; n < N; n += 32) top = max(top, strengths[h] * s[n]);
-        top = warp_max(top);
-        for (int n = lane; n < N; n += 32) {
-            real e = exp(strengths[h] * s[n] - top);
-            weights[h * N + n] = e;
-            sum += e;
-        }
-        sum = warp_sum(sum);
-        for (int n = lane; n < N; n += 32) weights[h * N + n] /= sum;
-    }
-}
-
 // Sorts N keys ascending, ties by the lower location, `sign` -1: descending; `order` gets the
-// locations. Both have room for P, the next power of two: what is beyond N comes last. Begins and
-// ends with a barrier.
+// locations. Both have room for P, the next power of two: what is beyond N comes last. By one block.
+// Begins and ends with a barrier.
 __device__ void sort(const real* x, int sign, int N, int P, real* keys, int* order) {
     __syncthreads();
     for (int i = threadIdx.x; i < P; i += blockDim.x) {
@@ -139,47 +121,48 @@ __device__ void sort(const real* x, int sign, int N, int P, real* keys, int* ord
     __syncthreads();
 }
 
-// A map x -> a x + b.
-struct Affine {
-    real a, b;
-};
+// One map after another.
+__device__ Affine then(Affine first, Affine second) {
+    return {second.a * first.a, second.a * first.b + second.b};
+}
 
-// What the maps of all earlier threads come to, one after the other, the first thread's first.
-// `a` and `b` have room for a number of each thread, and are in use until the next barrier.
-__device__ Affine maps_before(Affine map, real* a, real* b) {
+// What the maps of all earlier threads of the block come to, the first thread's first. `shared` has
+// room for two numbers of each thread, and is in use until the next barrier. Barriers inside.
+__device__ Affine maps_before(Affine map, real* shared) {
     int me = threadIdx.x;
+    real *a = shared, *b = shared + blockDim.x;
     a[me] = map.a, b[me] = map.b;
     for (int by = 1; by < blockDim.x; by *= 2) {
         __syncthreads();
-        Affine later = {a[me], b[me]};
-        if (me >= by) {
-            later.b += later.a * b[me - by];
-            later.a *= a[me - by];
-        }
+        if (me >= by) map = then({a[me - by], b[me - by]}, map);
         __syncthreads();
-        a[me] = later.a, b[me] = later.b;
+        a[me] = map.a, b[me] = map.b;
     }
     __syncthreads();
-    Affine before = {1, 0};
-    if (me > 0) before = {a[me - 1], b[me - 1]};
-    return before;
+    return me > 0 ? Affine{a[me - 1], b[me - 1]} : Affine{1, 0};
 }
 
-// How many of N things each thread takes, one after the other, so that all are taken.
-__device__ int share_of(int N) { return (N + blockDim.x - 1) / blockDim.x; }
+// The same of all earlier threads of the sequence, of whose blocks `maps` has the maps. Barriers
+// inside.
+__device__ Affine all_maps_before(Affine map, const Affine* maps, real* shared) {
+    Affine before = {1, 0};
+    for (int b = 0; b < blockIdx.y; b++) before = then(before, maps[b]);
+    return then(before, maps_before(map, shared));
+}
 
-// The allocation weighting, and the products of usages before each location in `order`:
-// a[φ_j] = (1 - u[φ_j]) Π_{i<j} u[φ_i]. `products` (N,) has them in that order.
-__device__ void allocate(const real* usage, const int* order, int N, real* a, real* b, real* weights,
-                         real* products) {
-    int first = threadIdx.x * share_of(N), end = min(N, first + share_of(N));
-    real product = 1;
-    for (int j = first; j < end; j++) product *= usage[order[j]];
-    product = maps_before({product, 0}, a, b).a;
-    for (int j = first; j < end; j++) {
-        real u = usage[order[j]];
-        weights[order[j]] = (1 - u) * product;
-        products[j] = product;
-        product *= u;
-    }
+// Writes the map of the block. Barriers inside.
+__device__ void map_of_block(Affine map, Affine* maps, real* shared) {
+    Affine before = maps_before(map, shared);
+    if (threadIdx.x == blockDim.x - 1) maps[blockIdx.y] = then(before, map);
+}
+
+// The places of the block that a thread takes, one after the other, so that all are taken.
+struct Share {
+    int first, end;
+};
+
+__device__ Share share_of(const Sizes& s) {
+    int each = (s.end - s.first + blockDim.x - 1) / blockDim.x;
+    int first = min(s.end, s.first + int(threadIdx.x) * each);
+    return {first, min(s.end, first + each)};
 }

@@ -3,7 +3,7 @@
 // c_t and h_t (B, H) from c_{t-1} and the gates before activation z (B, H, 4), a, i, f, o.
 extern "C" __global__ void dnc_cell(const real* c, const real* z, real* gates, real* new_c, real* h,
                                     real* squashed, int count) {
-    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    size_t at = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
     if (at >= count) return;
     real* g = gates + 4 * at;
     g[0] = tanh(z[4 * at]);
@@ -17,7 +17,7 @@ extern "C" __global__ void dnc_cell(const real* c, const real* z, real* gates, r
 extern "C" __global__ void dnc_cell_backward(const real* gates, const real* c, const real* squashed,
                                              const real* g_c, const real* g_h, real* g_before,
                                              real* g_z, int count) {
-    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    size_t at = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
     if (at >= count) return;
     real a = gates[4 * at], i = gates[4 * at + 1], f = gates[4 * at + 2], o = gates[4 * at + 3];
     real s = squashed[at], g_new = g_c[at] + g_h[at] * o * (1 - s * s);
