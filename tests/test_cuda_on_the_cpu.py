@@ -76,11 +76,33 @@ def test_what_a_gpu_would_hang_at_is_an_error(wrong, by, said):
 
 
 @needs_compiler
-def test_too_large_a_block_is_an_error():
+@pytest.mark.parametrize(
+    "grid, block, shared, said",
+    [
+        ((1,), (2048,), 8, "more than 1024"),
+        ((1,), (64,), 300_000, "more shared memory"),
+        ((0,), (64,), 8, "no block"),
+        ((1, 65_536), (64,), 8, "too many"),
+    ],
+)
+def test_what_cuda_does_not_launch_is_an_error(grid, block, shared, said):
     library = emulate.build(emulate.translate(TOY))
-    for block, shared in (((2048,), 8), ((64,), 300_000)):
-        with pytest.raises(emulate.LaunchError, match="more"):
-            emulate.launch(library, "sum", (1,), block, [np.zeros(9)] * 3 + [9], shared)
+    with pytest.raises(emulate.LaunchError, match=said):
+        emulate.launch(library, "sum", grid, block, [np.zeros(9)] * 3 + [9], shared)
+
+
+@needs_compiler
+def test_blocks_come_in_several_orders():
+    source = "__global__ void number(int* order, int* next) { order[blockIdx.x] = (*next)++; }"
+    library, orders = emulate.build(emulate.translate(source)), []
+    for schedule in range(4):
+        order = np.zeros(9, np.int32)
+        arguments = [order, np.zeros(1, np.int32)]
+        emulate.launch(library, "number", (9,), (1,), arguments, schedule=schedule)
+        orders.append(order.tolist())
+    assert orders[:2] == [list(range(9)), list(range(8, -1, -1))]
+    assert all(sorted(order) == list(range(9)) for order in orders)
+    assert orders[2] not in orders[:2] and orders[3] not in orders[:3]
 
 
 def left_out(program, *barriers):
@@ -131,15 +153,17 @@ def test_races_that_no_order_of_threads_shows_are_found_out():
 
 @needs_sanitizer
 def test_races_between_blocks_are_found_out():
-    """Launches that need what other blocks write in them, and two sequences at one place."""
+    """Launches that need what others write in them; two sequences or blocks at one place."""
     forward = "write_head(s, shared);\n    for=>allocate(s, shared); write_head(s, shared); for"
     backward = "usage_backward(s);\n}=>usage_backward(s); activate_backward(s);\n}"
     sequences = "(gridDim.x + sequence) * N + n] = =>(1 + sequence) * N + n] = "
-    found = "\n".join(races_with(forward, backward, sequences))
+    rows = "if (!is_own(s, i)) continue;\n        Candidate mine=>\n        Candidate mine"
+    found = "\n".join(races_with(forward, backward, sequences, rows))
     for line in (
         "dnc_write\ts.allocated[s.order[j]] = (1 - u) * product;",
         "dnc_usage_backward\tif (threadIdx.x % 32 == 0) own_part(s)[s.at.free_gates + r] = -sum;",
         "dnc_write\tdescending[sequence * N + n] = -s.new_write[n];",
+        "dnc_link_sparse\ts.new_link[i * K + rank] = value;",
     ):
         assert line in found, found
 

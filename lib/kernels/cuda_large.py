@@ -13,7 +13,7 @@ from .cuda_source import launch
 from .cuda_step import CudaTrace
 
 THREADS = 256
-LEAST_LOCATIONS = 128  # of a block
+LEAST_LOCATIONS = 64  # of a block: a batch of 1 is to reach most of a GPU
 MOST_BLOCKS = 128  # of a sequence
 
 

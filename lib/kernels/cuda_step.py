@@ -49,16 +49,10 @@ def step(state, row_scales, xi):
     s = shape_of(state)
     arrays, scratch = for_step(state, row_scales, xi, blocks=1)
     vectors = cuda.cupy.empty((s.B, s.R * s.W), xi.dtype)
-    launch(
-        "dnc_step",
-        (s.B,),
-        threads(s.N),
-        (*arrays, *scratch),
-        (*s.as_arguments, room_to_sort(s.N)),
-        xi.dtype,
-        (vectors,),
-        shared_memory(s.N, s.K, xi.dtype.itemsize)[0],
-    )
+    grid, arguments = (s.B,), (*arrays, *scratch)
+    sizes = *s.as_arguments, room_to_sort(s.N)
+    shared = shared_memory(s.N, s.K, xi.dtype.itemsize)[0]
+    launch("dnc_step", grid, threads(s.N), arguments, sizes, xi.dtype, (vectors,), shared)
     return state_after(arrays, s), vectors, CudaTrace(s, arrays, arrays.new_scales)
 
 
@@ -66,9 +60,8 @@ def step_backward(trace, g, g_read_vectors):
     """See :func:`..memory.step.step_backward`."""
     s, dtype = trace.shape, g_read_vectors.dtype
     gradient = for_gradient(trace.step, s, g, g_read_vectors)
-    arrays = (*trace.step, *gradient)
+    grid, arrays = (s.B,), (*trace.step, *gradient)
     shared = shared_memory(s.N, s.K, dtype.itemsize)[1]
-    launch(
-        *("dnc_step_backward", (s.B,), threads(s.N), arrays, s.as_arguments, dtype), shared=shared
-    )
+    sizes = s.as_arguments
+    launch("dnc_step_backward", grid, threads(s.N), arrays, sizes, dtype, shared=shared)
     return state_gradient(gradient)

@@ -225,10 +225,11 @@ inline const char* run(dim3 grid, dim3 block, size_t shared_bytes, bool strict, 
         stacks = static_cast<char*>(mmap(nullptr, 1024 * STACK, PROT_READ | PROT_WRITE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     if (stacks == MAP_FAILED) return "no memory for stacks";
-    std::vector<size_t> blocks(size_t(grid.x) * grid.y * grid.z);
-    for (size_t b = 0; b < blocks.size(); b++) blocks[b] = schedule == 1 ? blocks.size() - 1 - b : b;
+    size_t count = size_t(grid.x) * grid.y * grid.z;
+    std::vector<size_t> blocks(count);
+    for (size_t b = 0; b < count; b++) blocks[b] = schedule == 1 ? count - 1 - b : b;
     if (schedule > 1) std::shuffle(blocks.begin(), blocks.end(), random_order);
-    for (size_t b = 0; b < blocks.size() && !failure; b++) {
+    for (size_t b = 0; b < count && !failure; b++) {
         size_t at = blocks[b];
         block_index = {unsigned(at % grid.x), unsigned(at / grid.x % grid.y),
                        unsigned(at / grid.x / grid.y)};

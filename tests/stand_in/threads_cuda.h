@@ -1,8 +1,8 @@
 // CUDA C++ with a thread of the system for each of CUDA's, for a sanitizer that looks for races:
-// two threads at one place, one of them writing, with no barrier between. All blocks run at once. As
-// on a GPU, a barrier of the block (or of a warp) orders memory, a shuffle and an atomic addition do
-// not, and nothing does so between blocks. Put before the kernels as cpu_cuda.h is; `run` is called
-// once in a process.
+// two threads at one place, one of them writing, with no barrier between. All blocks run at once.
+// As on a GPU, a barrier of the block (or of a warp) orders memory, a shuffle and an atomic
+// addition do not, and nothing does so between blocks. Put before the kernels as cpu_cuda.h is;
+// `run` is called once in a process.
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>

@@ -95,8 +95,8 @@ struct Peak {
     X(Peak, peaks, (1 + R) * BLOCKS) \
     X(Affine, maps, BLOCKS)
 
-// Gradients of t, of which those of memory and link become those of t - 1; those of t - 1 and of the
-// interface vector, to be filled; scratch.
+// Gradients of t, of which those of memory and link become those of t - 1; those of t - 1 and of
+// the interface vector, to be filled; scratch.
 #define BACKWARD(X) \
     STEP(X) \
     X(real, g_memory, N * W) \

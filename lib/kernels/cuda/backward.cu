@@ -1,5 +1,5 @@
-// The gradient of one memory step: step_backward() of memory/step.py, in phases. Of what other blocks
-// write in a phase, none of them reads anything.
+// The gradient of one memory step: step_backward() of memory/step.py, in phases. Of what other
+// blocks write in a phase, none of them reads anything.
 
 // Where a block writes its part of the gradient of the interface vector.
 __device__ real* own_part(const Backward& s) { return s.g_active + blockIdx.y * s.at.size; }
@@ -20,13 +20,14 @@ __device__ void modes_backward(const Backward& s) {
             s.g_forward[at] = pi[2] * g;
         }
         for (int m = 0; m < 3; m++) of[m] = warp_sum(of[m]);
-        for (int m = 0; m < 3 && lane == 0; m++) own_part(s)[s.at.read_modes + 3 * r + m] = of[m];
-        if (lane == 0) s.means[(1 + r) * gridDim.y + blockIdx.y] = pi[1] * of[1];
+        if (lane > 0) continue;
+        for (int m = 0; m < 3; m++) own_part(s)[s.at.read_modes + 3 * r + m] = of[m];
+        s.means[(1 + r) * gridDim.y + blockIdx.y] = pi[1] * of[1];
     }
 }
 
-// The gradients of the modes, of b, c^r and f; those of p_{t-1}, w^w_t and w^r_{t-1} as far as they go
-// without the links. Barriers inside.
+// The gradients of the modes, of b, c^r and f; those of p_{t-1}, w^w_t and w^r_{t-1} as far as they
+// go without the links. Barriers inside.
 __device__ void weigh_backward(const Backward& s, real* shared) {
     rows_times(s, s.new_memory, s.g_vectors, nullptr, s.R, s.g_weights);
     real total = sum_of_blocks(s.totals), faded = 0;
@@ -42,8 +43,8 @@ __device__ void weigh_backward(const Backward& s, real* shared) {
     modes_backward(s);
 }
 
-// From the gradient of the content weightings of the heads from `from` to `to`, in `scores`, and its
-// mean: that of what the softmax was taken of, and that of the strengths; a warp a head.
+// From the gradient of the content weightings of the heads from `from` to `to`, in `scores`, and
+// its mean: that of what the softmax was taken of, and that of the strengths; a warp a head.
 __device__ void content_backward(const Backward& s, int from, int to) {
     int lane = threadIdx.x % 32;
     for (int h = from + threadIdx.x / 32; h < to; h += blockDim.x / 32) {
@@ -60,8 +61,8 @@ __device__ void content_backward(const Backward& s, int from, int to) {
     }
 }
 
-// What the block's rows add to the gradients of the keys of these heads, as far as it goes by way of
-// the products of keys and rows.
+// What the block's rows add to the gradients of the keys of these heads, by way of the products of
+// keys and rows.
 __device__ void keys_backward(const Backward& s, const real* rows, const real* scales, int from,
                               int to) {
     for (int at = from * s.W + threadIdx.x; at < to * s.W; at += blockDim.x) {
@@ -75,8 +76,8 @@ __device__ void keys_backward(const Backward& s, const real* rows, const real* s
 
 // The gradient of entry w of row n by way of these heads' look-ups: Σ_h scores (k̂ - cos m̂) / |m|.
 // The scale of a row may be so large or small that its square would be no number, or 0.
-__device__ real row_looked_up(const Backward& s, const real* row, real scale, int from, int to, int n,
-                              int w) {
+__device__ real row_looked_up(const Backward& s, const real* row, real scale, int from, int to,
+                              int n, int w) {
     real along = 0, radial = 0;
     for (int h = from; h < to; h++) {
         along += s.scores[h * s.N + n] * scale * s.units[h * s.W + w];
@@ -85,7 +86,7 @@ __device__ real row_looked_up(const Backward& s, const real* row, real scale, in
     return along - radial * scale * (row[w] * scale);
 }
 
-// The gradient of the whole row n of M_t, and of w^w_t by way of it; of this also what p_t is for all.
+// The gradients of the rows of M_t, and that of w^w_t by way of them and of Σ w^w_t in p_t.
 __device__ void rows_backward(const Backward& s) {
     const real *erase = s.active + s.at.erase, *vector = s.active + s.at.write_vector;
     int lane = threadIdx.x % LANES_A_ROW, group = threadIdx.x / LANES_A_ROW, W = s.W;
@@ -166,15 +167,15 @@ __device__ void look_backward(const Backward& s) {
 }
 
 // With s_k in ascending order, ∂/∂s_k = P_k (Σ_{j>k} g_j (1 - s_j) Π_{k<i<j} s_i - g_k); the sum
-// follows from that of k + 1 as g (1 - s) + s · sum, without a division, so a usage of 0 is like any
-// other. Places count from the last one here: this is the map of that step, and
+// follows from that of k + 1 as g (1 - s) + s · sum, without a division, so a usage of 0 is like
+// any other. That is a map for each place; places are counted from the last one in the order.
 __device__ Affine later_map(const Backward& s, int place) {
     int n = s.order[s.N - 1 - place];
     real u = s.new_usage[n];
     return {u, s.g_allocated[n] * (1 - u)};
 }
 
-// this that of a thread's share.
+// Those of a thread's share, one after the other.
 __device__ Affine later_maps(const Backward& s, Share mine) {
     Affine map = {1, 0};
     for (int place = mine.first; place < mine.end; place++) map = then(map, later_map(s, place));
@@ -198,7 +199,7 @@ __device__ void usage_backward(const Backward& s) {
     real* g_kept = s.g_weights;  // (R, N) that of 1 - f w^r
     for (int n = s.first + threadIdx.x; n < s.end; n += blockDim.x) {
         real u = s.usage[n], w = s.write[n], g = s.g_used[n], before = 1, after = 1;
-        for (int r = 0; r < s.R; r++) {  // the products of the heads before, and then of those after
+        for (int r = 0; r < s.R; r++) {  // the products of the heads before, later of those after
             g_kept[r * s.N + n] = before;
             before *= 1 - free_gates[r] * s.read[r * s.N + n];
         }

@@ -76,7 +76,8 @@ __device__ void rows_times(const Sizes& s, const real* rows, const real* vectors
         for (int h = 0; h < H; h++) {
             real sum = 0;
             if (n < s.end)
-                for (int w = lane; w < W; w += LANES_A_ROW) sum += rows[n * W + w] * vectors[h * W + w];
+                for (int w = lane; w < W; w += LANES_A_ROW)
+                    sum += rows[n * W + w] * vectors[h * W + w];
             sum = row_sum(sum);
             if (n < s.end && lane == 0) products[h * s.N + n] = factors ? factors[n] * sum : sum;
         }
@@ -94,8 +95,8 @@ __device__ void columns_times(const real* link, const real* weights, int N, int 
 }
 
 // Sorts N keys ascending, ties by the lower location, `sign` -1: descending; `order` gets the
-// locations. Both have room for P, the next power of two: what is beyond N comes last. By one block.
-// Begins and ends with a barrier.
+// locations. Both have room for P, the next power of two: what is beyond N comes last. By one
+// block. Begins and ends with a barrier.
 __device__ void sort(const real* x, int sign, int N, int P, real* keys, int* order) {
     __syncthreads();
     for (int i = threadIdx.x; i < P; i += blockDim.x) {

@@ -20,21 +20,25 @@ __device__ void unit_keys(const Forward& s) {
 __device__ void activate(const Forward& s) {
     const real* xi = s.xi;
     for (int i = me(); i < s.at.read_modes; i += team())
-        s.active[i] = is_strength(s.at, i) ? oneplus(xi[i]) : is_gate(s.at, i) ? sigmoid(xi[i]) : xi[i];
+        s.active[i] = is_strength(s.at, i) ? oneplus(xi[i])
+                      : is_gate(s.at, i)   ? sigmoid(xi[i])
+                                           : xi[i];
     for (int r = me(); r < s.R; r += team()) {
-        const real* x = xi + s.at.read_modes + 3 * r;
+        int first = s.at.read_modes + 3 * r;
+        const real* x = xi + first;
         real top = max(x[0], max(x[1], x[2])), e[3];
         for (int m = 0; m < 3; m++) e[m] = exp(x[m] - top);
-        for (int m = 0; m < 3; m++) s.active[s.at.read_modes + 3 * r + m] = e[m] / (e[0] + e[1] + e[2]);
+        for (int m = 0; m < 3; m++) s.active[first + m] = e[m] / (e[0] + e[1] + e[2]);
     }
     unit_keys(s);
 }
 
 // u_t = (u + w^w - u∘w^w)_{t-1} ∘ Π_r (1 - f^r w^{r,r}_{t-1}).
 __device__ void update_usage(const Forward& s) {
+    const real* free_gates = s.active + s.at.free_gates;
     for (int n = s.first + threadIdx.x; n < s.end; n += blockDim.x) {
         real retained = 1, u = s.usage[n], w = s.write[n];
-        for (int r = 0; r < s.R; r++) retained *= 1 - s.active[s.at.free_gates + r] * s.read[r * s.N + n];
+        for (int r = 0; r < s.R; r++) retained *= 1 - free_gates[r] * s.read[r * s.N + n];
         s.new_usage[n] = (u + w - u * w) * retained;
     }
 }
@@ -117,7 +121,8 @@ __device__ void write_memory(const Forward& s) {
         squared = row_sum(squared);
         __syncwarp();
         if (n < s.end && lane == 0)
-            s.new_scales[n] = is_ordinary(squared) ? 1 / sqrt(squared) : wide_inverse_length(row, s.W);
+            s.new_scales[n] =
+                is_ordinary(squared) ? 1 / sqrt(squared) : wide_inverse_length(row, s.W);
     }
 }
 
@@ -166,7 +171,8 @@ __device__ void read_vectors(const Forward& s, real* vectors) {
     }
 }
 
-// All of it with a block a sequence. P is the next power of two of N; `vectors` (B, R, W) is filled.
+// All of it with a block a sequence. P is the next power of two of N; `vectors` (B, R, W) is to be
+// filled.
 extern "C" __global__ void __launch_bounds__(512)
     dnc_step(FORWARD(PARAMETER) int N, int W, int R, int K, int P, real* vectors) {
     THIS_SEQUENCE(Forward, FORWARD)

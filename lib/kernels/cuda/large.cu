@@ -1,5 +1,5 @@
-// The phases of a memory step as a launch each, with several blocks a sequence. Between two of them,
-// where cuda_large.py says so, a library sorts, or forms products with a dense link.
+// The phases of a memory step as a launch each, with several blocks a sequence. Between them, where
+// cuda_large.py says so, a library sorts, or forms products with a dense link.
 
 extern "C" __global__ void __launch_bounds__(512)
     dnc_activate(FORWARD(PARAMETER) int N, int W, int R, int K) {

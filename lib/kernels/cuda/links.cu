@@ -52,10 +52,10 @@ __device__ Candidate candidate(int c, const int* old, const int* Q, int K) {
     return found;
 }
 
-// L̂_t of the rows in S: they gain w[i] p[j] for j in Q, and keep their K highest, ties by the lower
-// column. `candidates` (K, 3K) is scratch. `kept` (K, 2 + 2K) has for each row in S: the row, its
-// column of Q, and for each of its new entries the place in the old row and in Q, or -1. A barrier
-// inside.
+// L̂_t of the rows in S: they gain w[i] p[j] for j in Q, and keep their K highest, ties by the
+// lower column. `candidates` (K, 3K) is scratch. `kept` (K, 2 + 2K) has for each row in S: the row,
+// its column of Q, and for each of its new entries the place in the old row and in Q, or -1. A
+// barrier inside.
 __device__ void select_links(const Forward& s, const int* S, const int* Q) {
     int K = s.K, all = 3 * K, width = 2 + 2 * K;
     for (int at = threadIdx.x; at < K * all; at += blockDim.x) {
@@ -94,7 +94,8 @@ __device__ void select_links(const Forward& s, const int* S, const int* Q) {
     }
 }
 
-// f = L̂ w and b = L̂ᵀ w (R, N), b being 0 before. The additions to an entry of b come in any order.
+// f = L̂ w and b = L̂ᵀ w (R, N), b being 0 before. The additions to an entry of b come in any
+// order.
 __device__ void follow_links(const Forward& s) {
     int count = s.end - s.first, K = s.K;
     for (int at = threadIdx.x; at < s.R * count; at += blockDim.x) {
@@ -177,7 +178,8 @@ __device__ void following_links(const Backward& s) {
         int i = at / s.K, j = s.new_columns[at];
         real value = s.new_link[at], sum = 0;
         for (int head = 0; head < s.R * s.N; head += s.N) {
-            sum += s.g_forward[head + i] * s.read[head + j] + s.read[head + i] * s.g_backward[head + j];
+            sum += s.g_forward[head + i] * s.read[head + j] +
+                   s.read[head + i] * s.g_backward[head + j];
             if (value == 0) continue;
             atomicAdd(s.g_read + head + i, value * s.g_backward[head + j]);
             atomicAdd(s.g_read + head + j, value * s.g_forward[head + i]);
