@@ -42,17 +42,18 @@ def test_any_number_of_blocks(K, locations, most, monkeypatch):
     assert_as_plain(states(Sizes(N=131, W=3, R=2, K=K), 3, np.float64))
 
 
+def to_host(x):
+    """A field of a state as NumPy has it."""
+    return type(x)(*map(helpers.host, x)) if isinstance(x, tuple) else helpers.host(x)
+
+
 @pytest.mark.parametrize("dtype, N, K", [("f", 5003, 8), ("d", 2051, 64), ("d", 2051, 0)])
 def test_a_memory_that_one_block_cannot_hold(dtype, N, K):
     assert cuda_check.steps_for(N, np.dtype(dtype)) is cuda_large
     rng = np.random.default_rng(0)
     state, xi, *_ = cuda_check.step_arguments(rng, dtype, K, N, 3, 2)
-    state = MemoryState(*map(helpers_host, state))
+    state = MemoryState(*map(to_host, state))
     assert_as_plain((state, inverse_norms(state.memory), helpers.host(xi)), dtype)
-
-
-def helpers_host(x):
-    return type(x)(*map(helpers.host, x)) if isinstance(x, tuple) else helpers.host(x)
 
 
 def test_a_look_up_that_one_block_alone_finds(monkeypatch):
