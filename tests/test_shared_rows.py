@@ -98,7 +98,7 @@ def small_blocks(monkeypatch):
     """Blocks from a hundred bytes on, a thousand of them at most, and none to begin with."""
     monkeypatch.setattr(recycled, "LARGE", 100)
     monkeypatch.setattr(recycled, "MOST", 1000)
-    monkeypatch.setattr(recycled, "_kept", [])
+    monkeypatch.setattr(recycled, "_kept", {})
 
 
 def address(array):
@@ -118,20 +118,34 @@ def test_a_block_is_taken_again_when_nobody_holds_it(small_blocks):
     assert where in map(address, again)
 
 
-def test_blocks_of_other_sizes_are_let_go(small_blocks):
+def kept():
+    return sorted(map(len, recycled._kept.values()))
+
+
+def test_a_smaller_array_takes_the_smallest_block_that_will_do(small_blocks):
+    """The lengths of sequences differ, and so do the sizes of what is kept of them."""
+    arrays = [recycled.empty((n,), "f") for n in (30, 90, 60)]
+    where = address(arrays[2])
+    del arrays
+    assert kept() == [120, 240, 360]
+    array = recycled.empty((5, 5), "d")
+    assert address(array) == where and kept() == [120, 360]
+
+
+def test_blocks_that_are_too_small_are_let_go(small_blocks):
     array = recycled.empty((125,), "f")
     del array
-    assert [block.size for block in recycled._kept] == [500]
+    assert kept() == [500]
     array = recycled.empty((130,), "f")
-    assert recycled._kept == []
+    assert kept() == []
     del array
-    assert [block.size for block in recycled._kept] == [520]
+    assert kept() == [520]
 
 
 def test_no_more_is_kept_than_is_allowed(small_blocks):
     arrays = [recycled.empty((100,), "f") for _ in range(4)]
     del arrays
-    assert [block.size for block in recycled._kept] == [400, 400]
+    assert kept() == [400, 400]
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (3,), (400,)])
@@ -139,4 +153,4 @@ def test_small_and_huge_arrays_are_ordinary(shape, small_blocks):
     array = recycled.empty(shape, "f")
     assert array.shape == shape and array.base is None
     del array
-    assert recycled._kept == []
+    assert kept() == []

@@ -5,7 +5,6 @@ and clears it page by page: a tenth of the time of a step where the histories of
 """
 
 import math
-import threading
 import weakref
 
 import numpy as np
@@ -14,8 +13,9 @@ import numpy as np
 LARGE = 2**25
 MOST = 2**30
 
-_kept = []  # blocks of bytes that nobody holds
-_lock = threading.Lock()
+# Blocks of bytes that nobody holds, by id. There is no lock: a block may come back in the middle of
+# anything, this module included, and a forked process would wait for one for ever.
+_kept = {}
 
 
 class Block:
@@ -34,22 +34,20 @@ def empty(shape, dtype):
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if not LARGE <= size <= MOST:
         return np.empty(shape, dtype)
-    return np.asarray(Block(take(size))).view(dtype).reshape(shape)
+    return np.asarray(Block(take(size)))[:size].view(dtype).reshape(shape)
 
 
 def take(size):
-    """A block of so many bytes. If none of this size is left, those of other sizes are let go."""
-    with _lock:
-        for k, raw in enumerate(_kept):
-            if raw.size == size:
-                return _kept.pop(k)
-        _kept.clear()
+    """The smallest block left of so many bytes or more; if there is none, all are let go."""
+    for key, raw in sorted(_kept.copy().items(), key=lambda item: len(item[1])):
+        # Another thread may have been faster.
+        if len(raw) >= size and _kept.pop(key, None) is not None:
+            return raw
+    _kept.clear()
     return np.empty(size, np.uint8)
 
 
 def give_back(raw):
     """Keep a block for the next, where there is room."""
-    if _lock.acquire(blocking=False):  # it may be this thread that holds it, in a collection
-        if sum(each.size for each in _kept) + raw.size <= MOST:
-            _kept.append(raw)
-        _lock.release()
+    if sum(map(len, _kept.copy().values())) + len(raw) <= MOST:
+        _kept[id(raw)] = raw
