@@ -32,7 +32,7 @@ def on_cuda():
 @pytest.fixture
 def fresh():
     """Kernels are compiled, and looked at, anew."""
-    caches = cuda_source._kernel, cuda_source._module, cuda_check._problem
+    caches = cuda_source._kernel, cuda_source._module, cuda_check._problem, cuda_check._warn
     for cache in caches:
         cache.cache_clear()
     yield
@@ -187,7 +187,6 @@ def test_the_link_against_the_reference(K, lengths, options, way):
 def test_the_kernels_run_where_they_are_asked_for():
     float32 = cuda.cupy.empty(1, "f")
     assert backends.backend_for(float32, 3, (6, 4, 2)).name == "cuda"
-    assert backends.backend_for(float32, 65, (300, 4, 2)).name == "numpy"
     for choice in ("auto", "numpy"):
         with chainer.using_config("dnc_backend", choice):
             assert backends.backend_for(float32, 3, (6, 4, 2)).name == "numpy"
@@ -241,6 +240,67 @@ def test_wrong_kernels_are_found_out_and_not_used(what, K, fresh, monkeypatch, w
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is said once
         assert backends.backend_for(cuda.cupy.empty(1, "f"), K, (6, 4, 2)) is backends.PLAIN
+
+
+# Of the links and of the look-ups, whose part in a step of flat weightings is small.
+FAINT = [
+    ("value += s.new_write[i] * s.precedence[Q[found.q]]", "value += 0"),
+    (
+        "i == j ? 0 : ((1 - s.new_write[i]) - s.new_write[j]) * s.link[at]",
+        "i == j ? 0 : s.link[at]",
+    ),
+    ("atomicAdd(s.g_written + i, entry * s.precedence[j]);", ""),
+    ("atomicAdd(s.g_precedence + j, entry * s.new_write[i]);", ""),
+    ("atomicAdd(s.g_written + j, -from_old);", ""),
+    ("along - radial * scale * (row[w] * scale)", "along"),
+    ("-g_active(s, i) * expm1(1 - y)", "g_active(s, i)"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong, by", FAINT, ids=range(len(FAINT)))
+def test_faint_mistakes_are_found_out_in_large_memories(wrong, by, fresh, monkeypatch):
+    right = cuda_source.source
+    assert wrong in right("f")
+    monkeypatch.setattr(cuda_source, "source", lambda char: right(char).replace(wrong, by))
+    for N in (256, 4097):
+        assert cuda_check.first_difference("f", 8, (N, 16, 2)) is not None, N
+
+
+@pytest.mark.parametrize("K, sizes", [(65, (300, 4, 2)), (0, (2**26, 64, 4)), (3, (9, 2**26, 32))])
+def test_beyond_the_limits_the_plain_code_runs_and_it_is_said(K, sizes, fresh):
+    with pytest.warns(
+        RuntimeWarning, match=r"not used on GPU 0: they have their limits: .*65|2147"
+    ):
+        assert backends.backend_for(cuda.cupy.empty(1, "f"), K, sizes) is backends.PLAIN
+
+
+def test_where_memory_is_missing_it_is_looked_at_again(fresh, monkeypatch):
+    def full(*arguments):
+        raise MemoryError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cuda_check, "first_difference", full)
+        with pytest.warns(RuntimeWarning, match="no memory to look at them: out of memory"):
+            assert backends.backend_for(cuda.cupy.empty(1, "f"), 3, (6, 4, 2)) is backends.PLAIN
+    assert backends.backend_for(cuda.cupy.empty(1, "f"), 3, (6, 4, 2)).name == "cuda"
+
+
+@pytest.mark.parametrize("wrong", ["all", "linear", "read_out", "short"])
+def test_parameters_of_another_form_are_refused(wrong, way):
+    """As the plain code refuses them: the kernels would write outside of their arrays."""
+    sizes = Sizes(K=3)
+    model = helpers.build(sizes, np.float32)
+    for path, param in model.namedparams():
+        if wrong == "all" or wrong in path:
+            param.array = param.array.astype("d")
+        if wrong == "short" and "controller/linear" in path:
+            param.array = param.array[:-6].copy()
+    model.to_device("@cupy:0")
+    with pytest.raises((TypeError, ValueError)):
+        ys = model.unroll(model.device.send(helpers.inputs(sizes, 2, 3, np.float32)))
+        ys.grad = model.device.send(np.ones(ys.shape, ys.dtype))
+        ys.backward()
 
 
 @pytest.mark.parametrize(

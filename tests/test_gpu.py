@@ -182,7 +182,10 @@ def test_the_program_resumes_and_tests(capsys, tmp_path):
 
 @pytest.mark.parametrize("given", [(), ("--lstm_only",)])
 def test_the_program_says_which_code_runs(given, capsys, tmp_path):
-    for choice, code in (("auto", "the array code"), ("cuda", "kernels in CUDA C++, found")):
+    for choice, code in (
+        ("auto", "the array code (CHAINER"),
+        ("cuda", "kernels in CUDA C++, found"),
+    ):
         folder = tmp_path / choice
         with chainer.using_config("dnc_backend", choice):
             text = train(capsys, folder, "--iterations", 1, "--gpu", 0, *given)
@@ -192,6 +195,13 @@ def test_the_program_says_which_code_runs(given, capsys, tmp_path):
             status, text, _ = run(capsys, *asked)
             assert status == 0 and f": {code}" in text
     assert "On GPU" not in train(capsys, tmp_path / "cpu", "--iterations", 1, *given)
+
+
+def test_the_program_says_that_kernels_were_refused(capsys, tmp_path):
+    given = "--iterations", 1, "--gpu", 0, "--hps", "70,4,1,8,65"
+    with chainer.using_config("dnc_backend", "cuda"), pytest.warns(RuntimeWarning, match="limits"):
+        text = train(capsys, tmp_path, *given)
+    assert "the array code (kernels in CUDA C++ were asked for and cannot be used)" in text
 
 
 @pytest.mark.two_gpus

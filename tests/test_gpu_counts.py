@@ -14,6 +14,7 @@ from helpers import Sizes
 
 from lib import Adam, kept_state
 from lib.baseline import LSTMBaseline
+from lib.kernels import cuda_step
 from lib.memory import allocation, content, heads, sorting
 from lib.training import loop
 
@@ -49,11 +50,11 @@ def recomputed(model, xs):
     return model.unroll(xs, recompute=True)
 
 
-def of_a_step(model, call, T=6, X=2):
+def of_a_step(model, call, T=6, X=2, B=2):
     """Events of one more step, forward and backward, and those of a sequence besides."""
     totals = []
     for steps in (T, T, 2 * T):  # what happens the first time alone does not count
-        xs = model.xp.asarray(helpers.inputs(Sizes(X=X), 2, steps, "f"))
+        xs = model.xp.asarray(helpers.inputs(Sizes(X=X), B, steps, "f"))
         model.reset_state()
         model.cleargrads()
         with stand_in.counted() as forward:
@@ -75,6 +76,19 @@ def of_a_step(model, call, T=6, X=2):
 def waits_of_sorts(counts):
     """CuPy 13's sorts wait, whatever the library does."""
     return counts["sort"] if chainer.backends.cuda.cupy.__version__ < "14" else 0
+
+
+@pytest.mark.parametrize("options, more", [(DNC_OPTIONS[0], 0), (DNC_OPTIONS[1], 13)])
+@pytest.mark.parametrize("choice, several", [("numpy", False), ("cuda", False), ("cuda", True)])
+def test_the_launches_that_the_readme_gives(choice, several, options, more, monkeypatch):
+    """Batch 1, forward and backward."""
+    wanted = {"numpy": {8: 311, 0: 226}, "cuda": {8: 35, 0: 36} if several else {8: 20, 0: 20}}
+    if several:
+        monkeypatch.setattr(cuda_step, "MOST_LOCATIONS", {4: 20, 8: 20})
+    for K, launches in wanted[choice].items():
+        with chainer.using_config("dnc_backend", choice):
+            step, _ = of_a_step(build(K, **options), unrolled, B=1)
+        assert sum(counts["launch"] for counts in step) == launches + more
 
 
 @pytest.mark.parametrize("call", [unrolled, with_lengths, recomputed], ids=lambda f: f.__name__)

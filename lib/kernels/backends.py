@@ -61,7 +61,7 @@ def backend_for(array, K, sizes=None):
     """
     if type(array) is np.ndarray:
         return compiled() if use_compiled() and K <= LARGEST_K else PLAIN
-    asked = choice() == "cuda" and K <= LARGEST_K and not is_numpy(array)
+    asked = choice() == "cuda" and not is_numpy(array)
     return on_cuda(array.dtype, K, sizes) if asked else PLAIN
 
 

@@ -94,6 +94,9 @@ class Gradient(NamedTuple):
 def for_step(state, row_scales, xi, blocks):
     """A :class:`Step` with those of t - 1 filled, and the scratch of a step, xi first."""
     s, xi = shape_of(state), cuda.cupy.ascontiguousarray(xi)
+    if xi.shape != (s.B, interface.size(s.W, s.R)):
+        width = interface.size(s.W, s.R)
+        raise ValueError(f"the interface vector must have {width} numbers, not {xi.shape[1]}")
 
     def empty(*shape, dtype=xi.dtype):
         return cuda.cupy.empty((s.B, *shape), dtype)

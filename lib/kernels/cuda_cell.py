@@ -10,7 +10,7 @@ THREADS = 128
 
 def cell(c, z):
     """See :func:`..memory.cell.cell`."""
-    c, z = map(cuda.cupy.ascontiguousarray, (c, z))
+    c, z = map(cuda.cupy.ascontiguousarray, (c, z.reshape(*c.shape, 4)))
     gates = cuda.cupy.empty((*c.shape, 4), c.dtype)
     new, h, squashed = (cuda.cupy.empty_like(c) for _ in range(3))
     run("dnc_cell", (c, z, gates, new, h, squashed), c)

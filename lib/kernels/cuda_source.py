@@ -56,6 +56,12 @@ def launch(name, grid, block, arrays, sizes, dtype, more=(), shared=0):
         dtype: float32 or float64.
         more: CuPy arrays.
         shared: bytes of shared memory for each block.
+
+    Raises:
+        TypeError: an array is of another floating dtype. The kernel would write beyond its end.
     """
+    for array in (*arrays, *more):
+        if array.dtype != dtype and array.dtype.kind == "f":
+            raise TypeError(f"{name} takes arrays of {dtype.name}, not {array.dtype.name}")
     arguments = (*arrays, *map(INT, sizes), *more)
     kernel(name, dtype.char)(grid, (block,), arguments, shared_mem=shared)

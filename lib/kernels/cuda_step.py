@@ -40,7 +40,7 @@ def shared_memory(N, K, itemsize):
 
 
 def fits(N, itemsize):
-    """Whether a block has room for a sequence of this size, K being at most 64."""
+    """Whether a block has room for a sequence of this size; K has its limit elsewhere."""
     return N <= MOST_LOCATIONS[itemsize]
 
 

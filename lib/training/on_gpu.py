@@ -3,12 +3,13 @@
 from chainer.backends import cuda
 
 from ..baseline import LSTMBaseline
-from ..kernels.backends import backend_for
+from ..kernels.backends import backend_for, choice
 
 CODE = {
     "numpy": "the array code (CHAINER_DNC_BACKEND=cuda asks for kernels in CUDA C++)",
     "cuda": "kernels in CUDA C++, found to agree with the array code here",
 }
+REFUSED = "the array code (kernels in CUDA C++ were asked for and cannot be used)"
 
 
 def gpu_line(model):
@@ -29,4 +30,5 @@ def gpu_line(model):
     name = properties["name"]
     name = name.decode() if isinstance(name, bytes) else name
     version = cuda.cupy.__version__
-    return f"On GPU {device.device.id}, {name}, CuPy {version}: {CODE[backend.name]}"
+    code = REFUSED if choice() == "cuda" and backend.name == "numpy" else CODE[backend.name]
+    return f"On GPU {device.device.id}, {name}, CuPy {version}: {code}"

@@ -29,8 +29,8 @@ __device__ real row_sum(real x) {
     return x;
 }
 
-// Σ over all threads of the block, in all of them. Begins and ends with a barrier but for the sum
-// over a warp; `shared` has room for 32 numbers.
+// Σ over all threads of the block, in all of them. `shared` has room for a number of each warp, and
+// nobody may be using it. Ends with a barrier.
 __device__ real block_sum(real x, real* shared) {
     x = warp_sum(x);
     if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = x;
