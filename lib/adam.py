@@ -1,6 +1,6 @@
 """Adam in one pass over the parameters: ``chainer.optimizers.Adam``, faster on a CPU."""
 
-import math
+from types import SimpleNamespace
 
 import chainer
 import numpy as np
@@ -38,33 +38,40 @@ class AdamRule(adam.AdamRule):
         """Update a parameter in one pass, and return True; False where Chainer's code is needed.
 
         It serves AMSGrad, AdaBound, other dtypes than float32 and float64, and arrays that are not
-        NumPy's or not contiguous. And it says what is wrong with a vanishing ε.
+        NumPy's or not contiguous. And it says what is wrong with shapes or a vanishing ε.
         """
         arrays = (param.array, param.grad, self.state["m"], self.state["v"])
-        real = getattr(arrays[0], "dtype", np.dtype(object)).type
         hp = self.hyperparam.get_dict()
-        if hp["amsgrad"] or hp["adabound"] or not fit(arrays) or (real(hp["eps"]) == 0 < hp["eps"]):
+        if hp["amsgrad"] or hp["adabound"] or not (fit(arrays) and ordinary(hp, arrays[0].dtype)):
             return False
         from .kernels.adam_pass import update
 
-        alpha_t = hp["alpha"] * math.sqrt(1 - hp["beta2"] ** t) / (1 - hp["beta1"] ** t)
+        alpha_t = adam._learning_rate(SimpleNamespace(**hp), t)
         keep = 1 - hp["eta"] * hp["weight_decay_rate"]
         settings = alpha_t, 1 - hp["beta1"], 1 - hp["beta2"], hp["eps"], keep, hp["eta"]
-        update(*(a.reshape(-1) for a in arrays), *map(real, settings))
+        update(*(a.reshape(-1) for a in arrays), *map(arrays[0].dtype.type, settings))
         return True
 
 
 def fit(arrays):
     """Whether a parameter, its gradient and its means can be updated by compiled loops."""
-    dtype = getattr(arrays[0], "dtype", None)
-    return (
-        all(
-            type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous
-            for array in arrays
-        )
-        and dtype.char in "fd"
-        and use_compiled()
+    first = arrays[0]
+    alike = all(
+        type(array) is np.ndarray
+        and array.dtype == first.dtype
+        and array.shape == first.shape
+        and array.flags.carray
+        for array in arrays
     )
+    return alike and first.dtype.char in "fd" and use_compiled()
+
+
+def ordinary(hyperparameters, dtype):
+    """Whether they are Python's numbers, which NumPy rounds as the loops do, and ε stays."""
+    names = "alpha", "beta1", "beta2", "eps", "eta", "weight_decay_rate"
+    if not all(type(hyperparameters[name]) in (int, float) for name in names):
+        return False
+    return dtype.type(hyperparameters["eps"]) != 0 or hyperparameters["eps"] == 0
 
 
 class Adam(chainer.optimizers.Adam):

@@ -106,3 +106,41 @@ def test_an_epsilon_that_vanishes_is_refused_as_by_chainer():
     link = linear(np.float32)
     with pytest.raises((ValueError, AttributeError)):
         train(Adam(eps=1e-50), link, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"beta2": np.float32(0.999)},
+        {"alpha": np.array(0.01), "beta1": np.float64(0.9)},
+        {"weight_decay_rate": np.float64(0.1)},
+        {"alpha": np.array([0.01])},
+    ],
+    ids=str,
+)
+def test_hyperparameters_that_are_numbers_of_numpy(settings, dtype):
+    links = linear(dtype), linear(dtype)
+    train(Adam(**settings), links[0], 5)
+    train(chainer.optimizers.Adam(**settings), links[1], 5)
+    assert_identical(*links)
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (6, 8), (1,)])
+def test_means_of_another_shape_are_refused_as_by_chainer(shape):
+    """As from the snapshot of a smaller model: they must not be written beyond their ends."""
+    link = linear(np.float32)
+    optimizer = Adam()
+    train(optimizer, link, 1)
+    link.W.update_rule.state["m"] = np.zeros(shape, "f")
+    with pytest.raises(ValueError, match="broadcast"):
+        update(optimizer, link, 1)
+
+
+def test_a_parameter_that_is_read_only_is_refused_as_by_chainer():
+    link = linear(np.float32)
+    optimizer = Adam()
+    train(optimizer, link, 1)
+    link.W.array.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        update(optimizer, link, 1)

@@ -241,11 +241,12 @@ def test_a_sequence_does_not_depend_on_the_others(B):
 @pytest.mark.parametrize("B, parts", [(1, 1), (7, 3), (8, 2), (9, 5), (64, 8)])
 def test_no_part_cuts_a_group(B, parts):
     from lib.kernels import threads
+    from lib.kernels.controller import GROUP
 
     ends = threads.ends_of(B, parts)
     assert ends[0] == 0 and ends[-1] == B and sorted(set(ends)) == ends
     assert len(ends) <= parts + 1
-    assert B < 8 or all(end % 4 == 0 for end in ends[:-1])
+    assert B < 8 or all(end % GROUP == 0 for end in ends[:-1])
 
 
 # Choosing

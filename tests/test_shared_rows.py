@@ -132,20 +132,15 @@ def test_a_smaller_array_takes_the_smallest_block_that_will_do(small_blocks):
     assert address(array) == where and kept() == [120, 360]
 
 
-def test_blocks_that_are_too_small_are_let_go(small_blocks):
-    array = recycled.empty((125,), "f")
-    del array
-    assert kept() == [500]
-    array = recycled.empty((130,), "f")
-    assert kept() == []
+def test_no_more_is_kept_than_is_allowed_and_the_oldest_goes_first(small_blocks):
+    for n in (50, 75, 100, 125):  # 1,400 bytes in all
+        array = recycled.empty((n,), "f")
+        del array
+    assert kept() == [400, 500]
+    array = recycled.empty((130,), "f")  # none is large enough
+    assert kept() == [400, 500]
     del array
     assert kept() == [520]
-
-
-def test_no_more_is_kept_than_is_allowed(small_blocks):
-    arrays = [recycled.empty((100,), "f") for _ in range(4)]
-    del arrays
-    assert kept() == [400, 400]
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (3,), (400,)])

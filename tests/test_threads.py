@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 import weakref
 
 import numpy as np
@@ -172,3 +173,12 @@ def test_gradients_of_weights_shared_among_threads(worth, monkeypatch):
     pairs = [(rng.normal(size=(40, width)), rng.normal(size=(40, 9))) for width in (3, 50, 20, 7)]
     for (g, x), product in zip(pairs, products.gradients_of_weights(pairs)):
         np.testing.assert_array_equal(product, g.T @ x)
+
+
+def test_every_thread_has_the_error_state_of_the_caller(monkeypatch):
+    monkeypatch.setattr(products, "WORK_WORTH_THREADS", 0)
+    large = np.full((400, 300), 1e30, "f")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("error")
+        for _ in range(5):
+            products.gradients_of_weights([(large, large)] * 3)

@@ -322,7 +322,7 @@ def gating(i, at, allocated, looked, g_w, g_i):
 
 @inlined
 def looking(i, at, row_scales, content, similarity, g_looked, g_i, tiny):
-    """The same by way of the write's look-up: fills the gradient of its strength in ``g_i``.
+    """``reading`` for the write's look-up: fills the gradient of its strength in ``g_i``.
 
     Turns ``g_looked`` (N,), the gradient of the content weighting, into the coefficients of the
     unit key.

@@ -14,7 +14,7 @@ from .vectors import dot, eight_dots, four_dots, squared_length
 
 # Sequences whose products are formed at once, in a batch of so many or more. Each thread's part of
 # a batch begins with a group: so the groups, and by them the numbers, do not depend on the parts.
-GROUP = 4
+GROUP = 2
 SMALLEST_GROUPED = 8
 
 
@@ -28,50 +28,38 @@ def in_groups(n, B):
 def add_products(W, x, grouped, out):
     """Add W x to ``out``, for x (B, I) and out (B, O), by the last I columns of W.
 
-    Two rows of W at a time for a group of the first ``grouped`` sequences, four for each of the
+    Four rows of W at a time for a group of the first ``grouped`` sequences, or for one of the
     others: what is at hand is used more often than it is loaded.
     """
-    start, O = W.shape[1] - x.shape[1], W.shape[0]  # noqa: E741
+    start = W.shape[1] - x.shape[1]
+    whole = W.shape[0] // 4 * 4
     if grouped > 0:
-        for i in range(0, O // 2 * 2, 2):
+        for i in range(0, whole, 4):
             for b in range(0, grouped, GROUP):
                 first, second = eight_dots(
-                    x[b], x[b + 1], x[b + 2], x[b + 3], W[i, start:], W[i + 1, start:]
-                )
-                add_column(first, b, i, out)
-                add_column(second, b, i + 1, out)
-        for i in range(O // 2 * 2, O):
-            for b in range(0, grouped, GROUP):
-                dots = four_dots(x[b], x[b + 1], x[b + 2], x[b + 3], W[i, start:])
-                add_column(dots, b, i, out)
-    add_products_of_others(W, start, x[grouped:], out[grouped:])
-
-
-@inlined
-def add_column(sums, b, i, out):
-    """Add the four sums of a group."""
-    out[b, i] += sums[0]
-    out[b + 1, i] += sums[1]
-    out[b + 2, i] += sums[2]
-    out[b + 3, i] += sums[3]
-
-
-@inlined
-def add_products_of_others(W, start, x, out):
-    """The same for sequences in no group."""
-    O = W.shape[0]  # noqa: E741
-    for i in range(0, O // 4 * 4, 4):
-        for b in range(x.shape[0]):
-            first, second, third, fourth = four_dots(
+                    W[i, start:], W[i + 1, start:], W[i + 2, start:], W[i + 3, start:],
+                    x[b], x[b + 1],
+                )  # fmt: skip
+                add_four(first, i, out[b])
+                add_four(second, i, out[b + 1])
+    for i in range(0, whole, 4):
+        for b in range(grouped, x.shape[0]):
+            dots = four_dots(
                 W[i, start:], W[i + 1, start:], W[i + 2, start:], W[i + 3, start:], x[b]
             )
-            out[b, i] += first
-            out[b, i + 1] += second
-            out[b, i + 2] += third
-            out[b, i + 3] += fourth
-    for i in range(O // 4 * 4, O):
+            add_four(dots, i, out[b])
+    for i in range(whole, W.shape[0]):
         for b in range(x.shape[0]):
             out[b, i] += dot(W[i, start:], x[b])
+
+
+@inlined
+def add_four(sums, i, out):
+    """Add four sums from i on."""
+    out[i] += sums[0]
+    out[i + 1] += sums[1]
+    out[i + 2] += sums[2]
+    out[i + 3] += sums[3]
 
 
 @inlined

@@ -1,5 +1,7 @@
 """The gradients of the weights: products over all steps of a sequence."""
 
+import numpy as np
+
 from ..arrays import is_numpy
 from .backends import use_compiled
 
@@ -18,11 +20,12 @@ def gradients_of_weights(pairs):
         return [g.T @ x for g, x in pairs]
     from .threads import most, share
 
-    products = [None] * len(pairs)
+    products, settings = [None] * len(pairs), np.geterr()
 
     def multiply(k):
         g, x = pairs[k]
-        products[k] = g.T @ x
+        with np.errstate(**settings):  # which every thread has of its own
+            products[k] = g.T @ x
 
     share(list(range(len(pairs))), multiply, min(most(), len(pairs)))
     return products

@@ -38,16 +38,20 @@ def empty(shape, dtype):
 
 
 def take(size):
-    """The smallest block left of so many bytes or more; if there is none, all are let go."""
+    """The smallest block left of so many bytes or more, or a new one."""
     for key, raw in sorted(_kept.copy().items(), key=lambda item: len(item[1])):
         # Another thread may have been faster.
         if len(raw) >= size and _kept.pop(key, None) is not None:
             return raw
-    _kept.clear()
     return np.empty(size, np.uint8)
 
 
 def give_back(raw):
-    """Keep a block for the next, where there is room."""
-    if sum(map(len, _kept.copy().values())) + len(raw) <= MOST:
-        _kept[id(raw)] = raw
+    """Keep a block for the next, in the place of older ones if need be."""
+    kept = _kept.copy()
+    excess = sum(map(len, kept.values())) + len(raw) - MOST
+    for key, old in kept.items():
+        if excess > 0:
+            excess -= len(old)
+            _kept.pop(key, None)
+    _kept[id(raw)] = raw

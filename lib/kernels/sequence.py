@@ -36,8 +36,7 @@ def run_steps(sequence, state, keep_trace):
     run(
         sequence_loops.advance,
         shared_rows.advance,
-        T,
-        room.initial,
+        (T, B, state.usage.shape[1]),
         *settings(parameters, options, xs.dtype),
         (room.fed, *over_time),
         room.cells,
@@ -65,8 +64,7 @@ def run_steps_backward(trace, g_state, *g_over_time):
     run(
         sequence_loops.retreat,
         shared_rows.retreat,
-        T,
-        loops.initial,
+        (T, B, g_state[1].shape[1]),
         *settings(parameters, options, xs.dtype),
         (loops.fed, gates, reads),
         loops.cells,
@@ -80,9 +78,9 @@ def run_steps_backward(trace, g_state, *g_over_time):
     return State(*g_state)
 
 
-def run(of_batch, of_rows, T, initial, *arguments):
+def run(of_batch, of_rows, sizes, *arguments):
     """Run all sequences: threads share the batch, or the rows of the few large memories in it."""
-    B, N = initial[0].shape[:2]
+    T, B, N = sizes
     if shared_rows.worth_sharing(B, N):
         of_rows(*arguments)
     else:

@@ -28,7 +28,7 @@ def share_batch(kernel, B, N, *arguments):
         return
     ends = ends_of(B, parts)
     left = list(zip(ends, ends[1:]))
-    share(left, lambda part: kernel(*part, *arguments), workers)
+    share(left, lambda part: kernel(*part, *arguments), min(workers, len(left)))
 
 
 def most():
