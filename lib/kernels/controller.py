@@ -10,10 +10,10 @@ import numpy as np
 
 from .compiled import inlined
 from .exponentials import squash, within
-from .vectors import dot, eight_dots, four_dots, squared_length
+from .vectors import dot, dots_of_eight, eight_dots, squared_length
 
-# Sequences whose products are formed at once, in a batch of so many or more. Each thread's part of
-# a batch begins with a group: so the groups, and by them the numbers, do not depend on the parts.
+# Sequences whose products are formed at once, in a batch of so many or more. They add up in the
+# same order as alone, and to be sure of it each thread's part of a batch begins with a group.
 GROUP = 2
 SMALLEST_GROUPED = 8
 
@@ -28,11 +28,11 @@ def in_groups(n, B):
 def add_products(W, x, grouped, out):
     """Add W x to ``out``, for x (B, I) and out (B, O), by the last I columns of W.
 
-    Four rows of W at a time for a group of the first ``grouped`` sequences, or for one of the
+    Four rows of W at a time for a group of the first ``grouped`` sequences, eight for each of the
     others: what is at hand is used more often than it is loaded.
     """
     start = W.shape[1] - x.shape[1]
-    whole = W.shape[0] // 4 * 4
+    whole = W.shape[0] // 8 * 8
     if grouped > 0:
         for i in range(0, whole, 4):
             for b in range(0, grouped, GROUP):
@@ -42,12 +42,14 @@ def add_products(W, x, grouped, out):
                 )  # fmt: skip
                 add_four(first, i, out[b])
                 add_four(second, i, out[b + 1])
-    for i in range(0, whole, 4):
+    for i in range(0, whole, 8):
         for b in range(grouped, x.shape[0]):
-            dots = four_dots(
-                W[i, start:], W[i + 1, start:], W[i + 2, start:], W[i + 3, start:], x[b]
-            )
-            add_four(dots, i, out[b])
+            first, second = dots_of_eight(
+                W[i, start:], W[i + 1, start:], W[i + 2, start:], W[i + 3, start:],
+                W[i + 4, start:], W[i + 5, start:], W[i + 6, start:], W[i + 7, start:], x[b],
+            )  # fmt: skip
+            add_four(first, i, out[b])
+            add_four(second, i + 4, out[b])
     for i in range(whole, W.shape[0]):
         for b in range(x.shape[0]):
             out[b, i] += dot(W[i, start:], x[b])

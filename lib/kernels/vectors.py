@@ -55,6 +55,23 @@ def eight_dots(a, b, c, d, x, y):
 
 
 @summing
+def dots_of_eight(a, b, c, d, e, f, g, h, x):
+    """Σ a x to Σ h x, added up in the order of ``eight_dots``."""
+    ax = bx = cx = dx = x.dtype.type(0)
+    ex = fx = gx = hx = x.dtype.type(0)
+    for i in range(x.size):
+        ax += a[i] * x[i]
+        bx += b[i] * x[i]
+        cx += c[i] * x[i]
+        dx += d[i] * x[i]
+        ex += e[i] * x[i]
+        fx += f[i] * x[i]
+        gx += g[i] * x[i]
+        hx += h[i] * x[i]
+    return (ax, bx, cx, dx), (ex, fx, gx, hx)
+
+
+@summing
 def dot_of_difference(x, a, b):
     """Σ x (a - b)."""
     sum_ = x.dtype.type(0)
