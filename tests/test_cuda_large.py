@@ -51,7 +51,7 @@ def to_host(x):
 def test_a_memory_that_one_block_cannot_hold(dtype, N, K):
     assert cuda_check.steps_for(N, np.dtype(dtype)) is cuda_large
     rng = np.random.default_rng(0)
-    state, xi, *_ = cuda_check.step_arguments(rng, dtype, K, N, 3, 2)
+    state, xi, *_ = cuda_check.step_arguments(rng, dtype, K, N, 3, 2, sharp=False)
     state = MemoryState(*map(to_host, state))
     assert_as_plain((state, inverse_norms(state.memory), helpers.host(xi)), dtype)
 
@@ -137,10 +137,12 @@ def test_one_look_serves_all_large_memories(fresh, monkeypatch):  # noqa: F811
     assert large.step is cuda_large.step and large.step_backward is cuda_large.step_backward
 
 
-def test_more_than_an_int_counts_is_left_to_the_array_code():
+def test_more_than_an_int_counts_is_left_to_the_array_code(fresh):  # noqa: F811
     float32 = cuda.cupy.empty(1, "f")
     for N, W, R, K in ((2**25, 64, 1, 8), (2**25, 4, 1, 64), (2**28, 4, 2, 8)):
-        assert backends.backend_for(float32, K, (N, W, R)) is backends.PLAIN
+        with pytest.warns(RuntimeWarning, match=f"{N * max(W, K, 4 + 3 * R)} numbers of 2147"):
+            cuda_check._warn.cache_clear()
+            assert backends.backend_for(float32, K, (N, W, R)) is backends.PLAIN
 
 
 WRONG = {
