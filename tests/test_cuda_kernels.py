@@ -29,15 +29,18 @@ def on_cuda():
         yield
 
 
+def forget():
+    """Have kernels compiled, and looked at, anew."""
+    for found in cuda_source._kernel, cuda_source._module, cuda_check._problem, cuda_check._warn:
+        found.cache_clear()
+
+
 @pytest.fixture
 def fresh():
-    """Kernels are compiled, and looked at, anew."""
-    caches = cuda_source._kernel, cuda_source._module, cuda_check._problem, cuda_check._warn
-    for cache in caches:
-        cache.cache_clear()
+    """Nothing is known of kernels, before and after."""
+    forget()
     yield
-    for cache in caches:
-        cache.cache_clear()
+    forget()
 
 
 def send(x):

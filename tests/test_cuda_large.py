@@ -11,6 +11,7 @@ from test_backends import run_step, states
 from test_cuda_kernels import (
     OnGPU,
     assert_as_plain,
+    forget,
     fresh,  # noqa: F401 - a fixture
     on_cuda,  # noqa: F401 - a fixture, of every test
     run_kernels,
@@ -141,7 +142,7 @@ def test_more_than_an_int_counts_is_left_to_the_array_code(fresh):  # noqa: F811
     float32 = cuda.cupy.empty(1, "f")
     for N, W, R, K in ((2**25, 64, 1, 8), (2**25, 4, 1, 64), (2**28, 4, 2, 8)):
         with pytest.warns(RuntimeWarning, match=f"{N * max(W, K, 4 + 3 * R)} numbers of 2147"):
-            cuda_check._warn.cache_clear()
+            forget()
             assert backends.backend_for(float32, K, (N, W, R)) is backends.PLAIN
 
 
@@ -161,8 +162,7 @@ def test_wrong_kernels_of_several_blocks_are_found_out(fresh, monkeypatch):  # n
     right = cuda_source.source
     split(monkeypatch, 9)
     for name, (old, new) in WRONG.items():
-        for cached in (cuda_source._kernel, cuda_source._module, cuda_check._problem):
-            cached.cache_clear()
+        forget()
         assert old in right("d")
         wrong = {char: right(char).replace(old, new) for char in "fd"}
         with monkeypatch.context() as patch:

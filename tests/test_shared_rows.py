@@ -33,7 +33,7 @@ def shared(monkeypatch):
 @pytest.mark.parametrize("B, lengths", [(1, None), (3, [2, 4, 0])])
 @pytest.mark.parametrize("N, K", [(37, 0), (37, 4), (5, 2)])
 def test_against_the_reference(N, K, B, lengths, options, shared):
-    """Five rows are fewer than parts: some are empty."""
+    """Five rows are fewer than parts."""
     sizes = Sizes(N=N, W=5, R=3, K=K)
     model, xs = helpers.build(sizes, **options), helpers.inputs(sizes, B, 4)
     for state in (None, helpers.random_state(sizes, B)):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import module_of, times
 from ..kernels.backends import Backend, backend_for
+from ..kernels.products import gradients_of_weights
 from ..memory import bounds
 from ..memory.bounds import Options
 from .ragged import advance, affine, as_rows, clear_inactive, multiply, retreat, start_history
@@ -113,10 +114,13 @@ def run_steps_backward(trace, g_state, g_hs, g_z):
 def parameter_gradients(records):
     """Gradients of the parameters from the :class:`LSTMStepGradients` of one sequence."""
     (r,) = records
+    upward_W, lateral_W, linear_W = gradients_of_weights(
+        [(r.g_z, r.xs), (r.g_z, r.hs_before), (r.g_ys, r.hs)]
+    )
     return LSTMParameters(
-        upward_W=r.g_z.T @ r.xs,
+        upward_W=upward_W,
         upward_b=r.g_z.sum(axis=0),
-        lateral_W=r.g_z.T @ r.hs_before,
-        linear_W=r.g_ys.T @ r.hs,
+        lateral_W=lateral_W,
+        linear_W=linear_W,
         linear_b=r.g_ys.sum(axis=0),
     )

@@ -27,5 +27,5 @@ def gradients_of_weights(pairs):
         with np.errstate(**settings):  # which every thread has of its own
             products[k] = g.T @ x
 
-    share(list(range(len(pairs))), multiply, min(most(), len(pairs)))
+    share(list(range(len(pairs))), multiply, most())
     return products

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from . import row_loops as loops
-from .threads import most, share
+from .threads import most, parts_of, share
 
 # From so many locations on, and for fewer sequences than this: many share the threads better.
 LARGE = 16384
@@ -148,25 +148,19 @@ def step_backward(before, after, trace, g_after, g_reads, g_before, g_xi, consta
 
 def of_rows(kernel, N, *arguments, beside=None):
     """Call ``kernel(begin, end, *arguments)`` for the parts of N rows, and another function."""
-    together([partial(kernel, *part, *arguments) for part in parts_of(N)], beside)
+    together([partial(kernel, *part, *arguments) for part in parts_of(N, PARTS)], beside)
 
 
 def sum_of_rows(kernel, N, shape, dtype, *arguments, beside=None):
     """The sum of what ``kernel(begin, end, sums, *arguments)`` puts in ``sums`` for each part."""
-    sums = np.empty((PARTS, *shape), dtype)
-    pieces = [partial(kernel, *part, each, *arguments) for part, each in zip(parts_of(N), sums)]
-    together(pieces, beside)
+    parts = parts_of(N, PARTS)
+    sums = np.empty((len(parts), *shape), dtype)
+    together([partial(kernel, *part, each, *arguments) for part, each in zip(parts, sums)], beside)
     return sums.sum(axis=0)
-
-
-def parts_of(N):
-    """Where the parts of N rows begin and end."""
-    ends = [N * part // PARTS for part in range(PARTS + 1)]
-    return list(zip(ends, ends[1:]))
 
 
 def together(pieces, beside):
     """Call functions of no arguments in threads, ``beside`` first of all: it takes the longest."""
     if beside is not None:
         pieces.append(beside)
-    share(pieces, lambda piece: piece(), min(most(), len(pieces)))
+    share(pieces, lambda piece: piece(), most())

@@ -26,9 +26,8 @@ def share_batch(kernel, B, N, *arguments):
     if parts <= 1:
         kernel(0, B, *arguments)
         return
-    ends = ends_of(B, parts)
-    left = list(zip(ends, ends[1:]))
-    share(left, lambda part: kernel(*part, *arguments), min(workers, len(left)))
+    left = parts_of(B, parts, GROUP if B >= SMALLEST_GROUPED else 1)
+    share(left, lambda part: kernel(*part, *arguments), workers)
 
 
 def most():
@@ -36,12 +35,12 @@ def most():
     return config.NUMBA_NUM_THREADS
 
 
-def ends_of(B, parts):
-    """Where up to so many parts of B sequences begin and end: none cuts a group of the products."""
-    unit = GROUP if B >= SMALLEST_GROUPED else 1
-    units = -(-B // unit)
+def parts_of(n, parts, unit=1):
+    """Where each of up to so many parts of n begins and ends: at whole units, and none is empty."""
+    units = -(-n // unit)
     parts = min(parts, units)
-    return [min(B, units * part // parts * unit) for part in range(parts + 1)]
+    ends = [min(n, units * part // parts * unit) for part in range(parts + 1)]
+    return list(zip(ends, ends[1:]))
 
 
 def share(left, function, workers):
@@ -51,7 +50,7 @@ def share(left, function, workers):
         for item in iter(lambda: take(left), None):
             function(item)
 
-    others = hand_out(work, workers - 1)
+    others = hand_out(work, min(workers, len(left)) - 1)
     work()
     for other in others:
         if not other.cancel():
