@@ -17,14 +17,16 @@ from numba import njit, types
 from numba.extending import overload
 
 from .kept import KeptFunction, Unkept
+from .parts import PartCompiler
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
 # A kernel that called functions would do so with their copies in other libraries where it was just
 # compiled, and with its own where it was kept. They are optimised once and twice: other numbers.
 INLINED = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+PART = {**INLINED, "pipeline_class": PartCompiler}
 SUMMING = {"fastmath": {"reassoc", "contract"}}
 # Sets in the order of their names: that of their elements differs from run to run.
-ALSO = str([INLINED, sorted(SUMMING["fastmath"])])
+ALSO = str([PART, sorted(SUMMING["fastmath"])])
 
 
 def kernel(function):
@@ -51,7 +53,7 @@ def shared_sources(function):
     return "".join(inspect.getsource(sys.modules[name]) for name in others)
 
 
-inlined = njit(**INLINED)
+inlined = njit(**PART)
 # Not compiled by itself, which would take as long again, but as a part of what calls it.
 pasted = njit(**OPTIONS, inline="always")
 # Sums in any order, so that they vectorise; NaN and infinity stay what they are.
@@ -69,7 +71,7 @@ def by_type(choose):
 
     function.__name__, function.__doc__ = choose.__name__, choose.__doc__
     function.chosen_by_type = choose
-    overload(function, jit_options=INLINED)(choose)
+    overload(function, jit_options=PART)(choose)
     return function
 
 
