@@ -7,14 +7,15 @@ import math
 
 import numpy as np
 
-from .compiled import by_type, inlined, is_none, pasted
+from .allocation import allocating, allocation, using
+from .compiled import inlined, pasted
+from .links import links_backward
 from .vectors import (
     BLOCK,
     add_dots,
     add_rows,
     add_to_rows,
     dot,
-    dot_of_difference,
     dot_with_difference,
     subtract_products,
     total,
@@ -84,89 +85,6 @@ def precedences(precedence, write_weights, g_new, g_old, g_write):
 
 
 @inlined
-def links_dense(old, new, precedence, w, reads, g_forward, g_backward, g, g_p, g_w, g_reads):
-    """Turns ``g``, the gradient of L_t (N, N), into that of L_{t-1}; adds to the others."""
-    N, ones = old.shape[0], np.ones(BLOCK, old.dtype)
-    for start in range(0, N, BLOCK):
-        some = slice(start, min(start + BLOCK, N))
-        add_to_rows(g_forward[:, some], reads[:, some], reads, g_backward, g[some])
-        add_rows(g_forward[:, some], new[some], g_reads)
-        add_dots(g_backward, new[some], g_reads[:, some])
-        for i in range(start, min(start + BLOCK, N)):
-            g[i, i] = 0
-        add_rows(w.reshape(1, N)[:, some], g[some], g_p.reshape(1, N))
-        decaying(old[some], precedence, w, w[some], ones, g[some], g_w, g_w[some])
-
-
-@inlined
-def decaying(old, precedence, w, of_rows, ones, g, g_w, g_of_rows):
-    """Turns the gradient of rows of L_t into that of L_{t-1}; adds to that of w^w_t, twice."""
-    one = old.dtype.type(1)
-    for i in range(old.shape[0]):
-        g_of_rows[i] += dot_of_difference(g[i], precedence, old[i])
-    subtract_products(ones, old, g, g_w)
-    for i in range(old.shape[0]):
-        kept = one - of_rows[i]
-        for j in range(old.shape[1]):
-            g[i, j] *= kept - w[j]
-
-
-@inlined
-def following_links(values, columns, reads, g_forward, g_backward, g, g_reads):
-    """Adds to the gradient of the values of L̂_t (N, K) and of w^r_{t-1} (R, N)."""
-    K = values.shape[1]
-    for i in range(values.shape[0]):
-        used = values.dtype.type(0)
-        for k in range(K):
-            used += abs(values[i, k])
-        for r in range(reads.shape[0]):
-            g_f, read = g_forward[r, i], reads[r, i]
-            for k in range(K):
-                j = columns[i, k]
-                g[i, k] += g_f * reads[r, j] + read * g_backward[r, j]
-            if used != 0:
-                total = used - used
-                for k in range(K):
-                    j = columns[i, k]
-                    total += values[i, k] * g_backward[r, j]
-                    g_reads[r, j] += values[i, k] * g_f
-                g_reads[r, i] += total
-
-
-@inlined
-def links_sparse(old, columns, kept, precedence, w, g, g_p, g_w):
-    """Turns ``g``, the gradient of the values of L̂_t (N, K), into that of L̂_{t-1}."""
-    zero = old.dtype.type(0)
-    one = old.dtype.type(1)
-    K = old.shape[1]
-    g_row = np.empty(K, old.dtype)
-    for s in range(K):
-        i = kept[s, 0]
-        for k in range(K):
-            g_row[k] = zero
-        for k in range(K):
-            place, q = kept[s, 2 + k], kept[s, 2 + K + k]
-            if place >= 0:
-                g_row[place] += g[i, k]
-            if q >= 0 and kept[q, 1] != i:
-                g_w[i] += g[i, k] * precedence[kept[q, 1]]
-                g_p[kept[q, 1]] += g[i, k] * w[i]
-        for k in range(K):
-            g[i, k] = g_row[k]
-    for i in range(old.shape[0]):
-        for k in range(K):
-            j = columns[i, k]
-            if j == i:
-                g[i, k] = zero
-                continue
-            if old[i, k] != 0:
-                g_old = g[i, k] * old[i, k]
-                g_w[i] -= g_old
-                g_w[j] -= g_old
-            g[i, k] *= one - w[i] - w[j]
-
-
-@inlined
 def writing(rows, g, g_w, g_e, g_v, g_k):
     """Adds to ``g`` the gradient of M_t (N, W) by way of reading.
 
@@ -218,57 +136,6 @@ def looking_at_rows(memory, w, e, unit, g_looked, radial, rest, g, g_key):
             looked = along * unit[c] - coefficient * memory[i, c] * other
             g[i, c] = g[i, c] * (one - weight * e[c]) + looked
     add_rows(coefficients, memory, g_keys)
-
-
-@inlined
-def allocation(usage, order, weights, products):
-    """The allocation weighting anew, and the products of usages in its order."""
-    one = usage.dtype.type(1)
-    weights[:] = one - one
-    product = one
-    for k in range(order.size):
-        products[k] = product
-        weights[order[k]] = (one - usage[order[k]]) * product
-        product *= usage[order[k]]
-
-
-@inlined
-def allocating(usage, order, products, g_weights, g_usage):
-    """Adds to the gradient of the usage: ∂/∂s_k = P_k (Σ_{j>k} g_j (1 - s_j) Π_{k<i<j} s_i - g_k).
-
-    The sum follows from the one of k + 1 without a division, so a usage of 0 is like any other.
-    """
-    one = usage.dtype.type(1)
-    later = one - one
-    for k in range(order.size - 1, -1, -1):
-        s, g = usage[order[k]], g_weights[order[k]]
-        g_usage[order[k]] += products[k] * (later - g)
-        later = g * (one - s) + s * later
-
-
-@inlined
-def using(usage, write_weights, reads, free_gates, g, g_usage, g_write, g_reads, g_free):
-    """Gradients of usage, w^w (N,), w^r (R, N) and free gates (R,) from ``g``, that of u_t."""
-    one = usage.dtype.type(1)
-    N, R = usage.size, free_gates.size
-    before = np.empty((R + 1, N), usage.dtype)
-    before[0] = one
-    for r in range(R):
-        for i in range(N):
-            before[r + 1, i] = before[r, i] * (one - free_gates[r] * reads[r, i])
-    after, g_kept = np.empty_like(usage), np.empty_like(usage)
-    for i in range(N):
-        u, w = usage[i], write_weights[i]
-        written = g[i] * before[R, i]
-        g_usage[i] = written * (one - w)
-        g_write[i] = written * (one - u)
-        after[i] = g[i] * (u + w - u * w)
-    for r in range(R - 1, -1, -1):
-        for i in range(N):
-            g_kept[i] = after[i] * before[r, i]
-            g_reads[r, i] -= g_kept[i] * free_gates[r]
-            after[i] *= one - free_gates[r] * reads[r, i]
-        g_free[r] = -dot(g_kept, reads[r]) * free_gates[r] * (one - free_gates[r])
 
 
 @inlined
@@ -355,25 +222,6 @@ def finish_writing(e, units, key_radial, scales, g_e, g_keys):
         g_e[c] *= e[c] * (one - e[c])
     for r in range(g_keys.shape[0]):
         finish_key(g_keys[r], units[r], key_radial[r], scales[r])
-
-
-@by_type
-def links_backward(columns, links, g_f, g_b, g, g_p, g_w, g_reads):
-    """Turns ``g``, the gradient of the form of L_t that there is, into that of L_{t-1}.
-
-    Adds to the others.
-    """
-
-    def dense(columns, links, g_f, g_b, g, g_p, g_w, g_reads):
-        link, new, _, _, precedence, w, reads = links
-        links_dense(link, new, precedence, w, reads, g_f, g_b, g, g_p, g_w, g_reads)
-
-    def sparse(columns, links, g_f, g_b, g, g_p, g_w, g_reads):
-        link, new, new_columns, kept, precedence, w, reads = links
-        following_links(new, new_columns, reads, g_f, g_b, g, g_reads)
-        links_sparse(link, columns, kept, precedence, w, g, g_p, g_w)
-
-    return dense if is_none(columns) else sparse
 
 
 @pasted

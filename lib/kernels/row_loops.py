@@ -7,32 +7,27 @@ named as there. N locations, W word width, R read heads.
 
 import numpy as np
 
+from .allocation import allocate, allocating, allocation, update_usage, using
 from .backward import (
-    allocating,
-    allocation,
     finish_key,
     finish_writing,
     gating,
-    links_backward,
     looking,
     looking_at_rows,
     precedences,
     reading,
-    using,
     writing,
 )
 from .compiled import kernel
 from .forward import (
     activate,
-    allocate,
     look_up,
     read_weighting,
-    update_link,
     update_precedence,
-    update_usage,
     write,
     write_weighting,
 )
+from .links import links_backward, update_link
 from .sequence_loops import control, control_backward
 from .vectors import add_dots, add_rows, inverse_lengths, unit_keys
 
@@ -120,7 +115,7 @@ def weighings_backward(
 
 @kernel
 def link_backward(columns, links, g_sources, g_link, g_precedence, g_w, g_read):
-    """``backward.links_backward``, with the gradients of w^w_t and w^r_{t-1} from zeros."""
+    """``links.links_backward``, with the gradients of w^w_t and w^r_{t-1} from zeros."""
     g_w[:] = 0
     g_read[:] = 0
     links_backward(columns, links, g_sources[2], g_sources[0], g_link, g_precedence, g_w, g_read)
