@@ -169,7 +169,8 @@ def test_what_a_kernel_calls_in_another_file_counts_too():
     for called in ("def step(", "def cell(", "def inverse_lengths(", "def squash("):
         assert called in sources
     assert "def step(" not in compiled.shared_sources(lstm_loops.advance.py_func)
-    assert compiled.shared_sources(adam_pass.update.py_func) == ""
+    sources = compiled.shared_sources(adam_pass.update.py_func)
+    assert "def kernel(" in sources and "class Part(" in sources and "def cell(" not in sources
 
 
 def test_a_bar_counts_all_that_a_kernel_calls_and_ends(monkeypatch):

@@ -1,7 +1,7 @@
 """How the loops of this package are compiled: by Numba, once, kept on disk (``kept.py``).
 
-What was kept is taken as long as the options here, the file of the compiled function and those of
-the compiled functions that it calls are unchanged.
+What was kept is taken as long as this file and ``parts.py``, the file of the compiled function and
+those of the compiled functions that it calls are unchanged.
 
 The same numbers come out on every run, bit by bit, as resumed training needs. LLVM guards a
 vectorised loop that stores with a look at how far its arrays lie apart, and takes another loop
@@ -25,22 +25,20 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 INLINED = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 PART = {**INLINED, "pipeline_class": PartCompiler}
 SUMMING = {"fastmath": {"reassoc", "contract"}}
-# Sets in the order of their names: that of their elements differs from run to run.
-ALSO = str([PART, sorted(SUMMING["fastmath"])])
 
 
 def kernel(function):
     """Compile what Python calls, and keep it on disk where there is a place for it."""
     compiled = njit(**OPTIONS)(function)
     try:
-        compiled._cache = KeptFunction(function, ALSO + shared_sources(function))
+        compiled._cache = KeptFunction(function, shared_sources(function))
     except (RuntimeError, OSError):
         compiled._cache = Unkept(function)
     return compiled
 
 
 def shared_sources(function):
-    """The sources of other files from which a function has compiled ones to call, and those too."""
+    """The sources of the files that say how, and of those with compiled functions that it calls."""
     module = sys.modules[function.__module__]
     found, new = {module.__name__}, [module]
     while new:
@@ -50,7 +48,8 @@ def shared_sources(function):
         new += [sys.modules[name] for name in names - found]
         found |= names
     others = sorted(found - {module.__name__})
-    return "".join(inspect.getsource(sys.modules[name]) for name in others)
+    names = (__name__, PartCompiler.__module__, *others)
+    return "".join(inspect.getsource(sys.modules[name]) for name in names)
 
 
 inlined = njit(**PART)
