@@ -10,11 +10,13 @@ from typing import NamedTuple
 if __package__:  # installed, as a module of chainer_dnc
     from . import DNC, compat, files, initialize, tasks, trace, training
     from .baseline import LSTMBaseline
+    from .kernels import backends
     from .start import start_controller
 else:
     import tasks
     from lib import DNC, compat, files, initialize, trace, training
     from lib.baseline import LSTMBaseline
+    from lib.kernels import backends
     from lib.start import start_controller
 
 # isort: split
@@ -93,6 +95,7 @@ def check(settings):
             if settings.lstm_only and name in settings.given and not of_paper:
                 raise ValueError(f"argument --{name}: is for a DNC, and not for --lstm_only")
         training.check_room(settings, task)
+        backends.use_compiled()
         if settings.distributed and settings.test_seq_len:
             raise ValueError("argument --distributed: is for training, not for --test_seq_len")
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):

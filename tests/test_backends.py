@@ -124,6 +124,13 @@ def test_a_memory_step(K, B):
 
 
 @needs_numba
+def test_a_memory_step_that_keeps_many_entries_a_row():
+    arguments = states(SIZES._replace(N=150, K=140), 1, np.float64)
+    got = run_step(backends.compiled(), *arguments)
+    helpers.assert_same(got, run_step(backends.PLAIN, *arguments))
+
+
+@needs_numba
 @pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_controller_step(dtype, clip):
@@ -267,19 +274,22 @@ def test_every_choice_and_a_wrong_one():
             backends.backend_for(array, 0)
 
 
-def test_the_environment_chooses_what_a_program_begins_with():
+@pytest.mark.parametrize(("given", "chosen"), [("cuda", "cuda"), ("", "auto")])
+def test_the_environment_chooses_what_a_program_begins_with(given, chosen):
     code = "import lib, chainer; print(chainer.config.dnc_backend)"
-    given = {**os.environ, "CHAINER_DNC_BACKEND": "cuda"}
+    given = {**os.environ, "CHAINER_DNC_BACKEND": given}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300)
-    assert done.stdout.strip() == "cuda", done.stderr
+    assert done.stdout.strip() == chosen, done.stderr
 
 
 @needs_numba
 def test_many_entries_a_row_are_sorted_by_numpy():
-    array = np.zeros(1, "f")
-    assert backends.backend_for(array, 64).name == "numba"
-    assert backends.backend_for(array, 65).name == "numpy"
+    array, most = np.zeros(1, "f"), backends.LARGEST_K
+    assert backends.backend_for(array, most).name == "numba"
+    assert backends.backend_for(array, most + 1).name == "numpy"
+    with chainer.using_config("dnc_backend", "numba"):
+        assert backends.backend_for(array, most + 1).name == "numba"
 
 
 def test_a_numba_that_cannot_be_imported(tmp_path):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import chainer
 import pytest
 from command_line import ROOT, TINY, contents, run, start, train
 
@@ -108,6 +109,13 @@ def test_a_gpu_that_does_not_work_is_a_wrong_argument(here, capsys, monkeypatch)
     status, out, err = run(capsys, "--gpu", 3)
     assert (status, out) == (2, "") and "gpu 3" in err and "no GPU 3 here" in err
     assert err.count("\n") == 1 and not contents(here)
+
+
+def test_a_backend_that_there_is_not_takes_one_line(here, capsys):
+    with chainer.using_config("dnc_backend", "fortran"):
+        status, out, err = run(capsys)
+    assert (status, out) == (2, "") and "dnc_backend" in err and "'fortran'" in err
+    assert not contents(here)
 
 
 def test_a_folder_that_cannot_be_made_is_a_wrong_argument(here, capsys, monkeypatch):

@@ -21,7 +21,7 @@ import numpy as np
 from ..arrays import is_numpy
 from ..memory import cell, step
 
-chainer.global_config.dnc_backend = os.environ.get("CHAINER_DNC_BACKEND", "auto")
+chainer.global_config.dnc_backend = os.environ.get("CHAINER_DNC_BACKEND") or "auto"
 CHOICES = ("auto", "numpy", "numba", "cuda")
 
 
@@ -44,8 +44,8 @@ class Backend(NamedTuple):
 PLAIN = Backend("numpy", cell.cell, cell.cell_backward, step.step, step.step_backward)
 
 OLDEST_NUMBA = (0, 61)
-# The loops compare the candidates of a row one with another; above this NumPy's sort is faster.
-LARGEST_K = 64
+# The loops compare the candidates of a row one with another; far above this NumPy's sort is faster.
+LARGEST_K = 128
 
 
 def backend_for(array, K, sizes=None):
@@ -60,7 +60,8 @@ def backend_for(array, K, sizes=None):
         ValueError: see :func:`choice`.
     """
     if type(array) is np.ndarray:
-        return compiled() if use_compiled() and K <= LARGEST_K else PLAIN
+        wanted = K <= LARGEST_K or choice() == "numba"
+        return compiled() if use_compiled() and wanted else PLAIN
     asked = choice() == "cuda" and not is_numpy(array)
     return on_cuda(array.dtype, K, sizes) if asked else PLAIN
 
