@@ -109,7 +109,7 @@ def squared_length(x):
 
 @inlined
 def inverse_lengths(rows, tiny, scales):
-    """1 / |v| of each row (N, W), 0 for a zero row; see ``content.inverse_norms``."""
+    """1 / |v| of each row (N, W), 0 for a zero row; see ``lib/arrays.py``."""
     one = rows.dtype.type(1)
     odd = 0
     for i in range(rows.shape[0]):
