@@ -89,10 +89,22 @@ def sort(seeds):
     }
 
 
+def ntm_sort(seeds):
+    """The priority sort of Neural Turing Machines over training: 16 of 20 items are wanted."""
+    program = ("-m", "experiments.ntm_sort")
+    kinds = {"DNC": (), "LSTM": ("--lstm_only",)}
+    given = ("--max_seq_len", "42", "--max_seq_wid", "10", "--rate_fall", "40000")
+    return {
+        label: [Run("priority_sort", seed, (*given, *kind), 100000, program) for seed in seeds]
+        for label, kind in kinds.items()
+    }
+
+
 PARTS = {
     "generalise": generalise,
     "ablation": ablation,
     "links": links,
     "batches": batches,
     "sort": sort,
+    "ntm_sort": ntm_sort,
 }

@@ -21,11 +21,15 @@ COLOURS = (
 
 
 def by_length(runs, task, measure):
-    """Median, least and most of a measure at each (length, N), a dictionary."""
+    """Median, least and most of a measure at each (length, N), a dictionary.
+
+    Where a model was tested during its training, the length is that of the training.
+    """
     found = {}
     for run in runs:
         for score in run["scores"] if run["task"] == task else ():
-            found.setdefault((score["length"], score["N"]), []).append(score[measure])
+            at = score["iteration"] if "iteration" in score else score["length"]
+            found.setdefault((at, score["N"]), []).append(score[measure])
     return {at: (statistics.median(v), min(v), max(v)) for at, v in sorted(found.items())}
 
 
@@ -65,7 +69,7 @@ def draw(part, found, folder):
     from matplotlib.figure import Figure
 
     paths = []
-    for name, panels in (("", lengths), ("_curves", curves)):
+    for name, panels in PANELS.get(part, (("", lengths), ("_curves", curves))):
         tasks = [
             t for t in TASKS if any(run["task"] == t for runs in found.values() for run in runs)
         ]
@@ -123,3 +127,21 @@ def curves(axes, found, task):
     axes.set(yscale="log", xlabel="sequences", title=f"{task}: training loss, mean of 500 updates")
     axes.title.set_fontsize(9)
     axes.grid(alpha=0.3)
+
+
+def costs(axes, found, task):
+    """Bits a sequence against the sequences seen, in thousands, with the spread over seeds."""
+    for colour, (label, runs) in zip(COLOURS, found.items()):
+        row = by_length(runs, task, "bits")
+        if row:
+            points = [(at / 1000, *values) for (at, _), values in row.items()]
+            x, middle, low, high = zip(*points)
+            axes.plot(x, middle, "o-", color=colour, ms=4, label=label)
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    axes.set(xlabel="thousands of sequences", title=f"{task}: cost of a sequence, bits")
+    axes.title.set_fontsize(9)
+    axes.set_ylim(0, 140)  # as in the figure of the paper
+    axes.grid(alpha=0.3)
+
+
+PANELS = {"ntm_sort": (("", costs),)}

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 
 import dnc
 from experiments import __main__ as program
-from experiments import literal, parts, pictures, runs, scoring, ship, written
+from experiments import literal, ntm_sort, parts, pictures, runs, scoring, ship, written
 from experiments.runs import Run
 from lib import DNC, trace
 from lib.memory.sparse_linkage import SparseLink
@@ -261,3 +261,37 @@ def test_the_written_sort_is_there_in_training_and_in_tests(tmp_path, monkeypatc
     with np.load(tmp_path / "dnc_priority_sort_iter_1.npz") as npz:
         assert npz["model/controller/linear/b"].max() == written.SHARP
     assert dnc.initialize is not written.write_a_sort
+
+
+# The sort of Neural Turing Machines
+
+
+def test_sixteen_of_twenty_items_are_wanted_the_highest_first():
+    x, y = ntm_sort.NTMSort(42, 10).sample(np.random.default_rng(0))
+    assert x.shape == (37, 10) and y.shape == (37, 8)
+    assert x[20, -1] == 1 and not x[21:].any() and not y[:21].any()
+    order = np.argsort(-x[:20, 0])
+    np.testing.assert_array_equal(y[21:], x[order[:16], 1:-1])
+
+
+def test_what_an_answer_costs_in_bits():
+    targets = np.zeros((37, 2, 8))
+    targets[30:] = 1
+    outputs = np.stack([targets[:, 0], np.full((37, 8), 0.5)], axis=1)
+    sure = -128 * np.log2(1 - ntm_sort.LEAST)
+    np.testing.assert_allclose(ntm_sort.bits(outputs, targets), [sure, 128])
+
+
+def test_that_sort_is_trained_and_each_snapshot_tested(tmp_path, monkeypatch):
+    monkeypatch.setattr(ntm_sort, "TESTED", 4)
+    given = ["--task", "priority_sort", "--hps", "8,4,1,8,2", "--max_seq_len", "42"]
+    given += ["--max_seq_wid", "10", "--seed", "1", "--out", str(tmp_path), "--iterations", "3"]
+    for kind in ([], ["--lstm_only"]):
+        assert ntm_sort.main([*given, *kind, "--snapshot_interval", "2"]) == 0
+    ntm_sort.main(["--score", str(tmp_path), *given, "--lstm_only"])
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert [score["iteration"] for score in scores] == [2, 3]
+    assert all(0 < score["bits"] < 1000 for score in scores)
+    run = {"task": "priority_sort", "scores": scores}
+    assert len(pictures.draw("ntm_sort", {"LSTM": [run]}, tmp_path)) == 1
+    assert "| LSTM |" in pictures.report({"LSTM": [run]})
