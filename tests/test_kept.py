@@ -166,11 +166,25 @@ def test_what_a_kernel_calls_in_another_file_counts_too():
     from lib.kernels import adam_pass, compiled, lstm_loops, sequence_loops
 
     sources = compiled.shared_sources(sequence_loops.advance.py_func)
-    for called in ("def step(", "def cell(", "def inverse_lengths(", "def squash("):
-        assert called in sources
+    for called in ("step", "cell", "inverse_lengths", "squash", "link_dense"):
+        assert f"def {called}(" in sources
     assert "def step(" not in compiled.shared_sources(lstm_loops.advance.py_func)
     sources = compiled.shared_sources(adam_pass.update.py_func)
     assert "def kernel(" in sources and "class Part(" in sources and "def cell(" not in sources
+
+
+def test_no_machine_code_is_made_of_what_is_only_a_part():
+    """Nor is it optimised by itself, which shows in what is not yet inlined into it."""
+    from lib.kernels import compiled
+
+    part = compiled.inlined(lambda x: x + 1)
+    whole = compiled.kernel(lambda x: part(x) + part(2 * x))
+    assert whole(3) == 11
+    (code,) = part.overloads.values()
+    engine = code.library._codegen._engine
+    names = [function.name for function in code.library.get_defined_functions()]
+    assert names and not any(map(engine.is_symbol_defined, names))
+    assert code.library.codegen is code.library
 
 
 def test_a_bar_counts_all_that_a_kernel_calls_and_ends(monkeypatch):

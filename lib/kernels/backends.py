@@ -1,8 +1,8 @@
 """Which implementation of the steps runs: compiled loops where there are any, else plain arrays.
 
 ``chainer.config.dnc_backend`` chooses: ``"auto"`` (the default) is ``"numba"`` for NumPy arrays
-where Numba is installed; ``"numpy"`` is the plain array code, and CuPy's as well. ``"cuda"`` is
-``"auto"`` but for CuPy arrays, for which it tries the kernels in CUDA C++.
+where Numba is installed and K is at most LARGEST_K; ``"numpy"`` is the plain array code, and CuPy's
+as well. ``"cuda"`` is ``"auto"`` but for CuPy arrays, for which it tries the kernels in CUDA C++.
 CHAINER_DNC_BACKEND in the environment has a program begin with another than ``"auto"``.
 """
 

@@ -43,7 +43,9 @@ def shared_sources(function):
     found, new = {module.__name__}, [module]
     while new:
         names = {
-            value.__module__ for value in vars(new.pop()).values() if hasattr(value, "py_func")
+            value.__module__
+            for value in vars(new.pop()).values()
+            if hasattr(value, "py_func") or hasattr(value, "chosen_by_type")
         }
         new += [sys.modules[name] for name in names - found]
         found |= names
@@ -52,10 +54,12 @@ def shared_sources(function):
     return "".join(inspect.getsource(sys.modules[name]) for name in names)
 
 
+# They can neither print nor put together what an error says: see ``parts.py``.
 inlined = njit(**PART)
 # Not compiled by itself, which would take as long again, but as a part of what calls it.
 pasted = njit(**OPTIONS, inline="always")
-# Sums in any order, so that they vectorise; NaN and infinity stay what they are.
+# Sums in any order, so that they vectorise; NaN and infinity stay what they are. Optimised by
+# themselves before they are inlined, where that makes the kernels a few per cent faster.
 summing = njit(**INLINED, **SUMMING)
 
 
@@ -69,6 +73,7 @@ def by_type(choose):
         raise NotImplementedError("for compiled functions to call")
 
     function.__name__, function.__doc__ = choose.__name__, choose.__doc__
+    function.__module__ = choose.__module__
     function.chosen_by_type = choose
     overload(function, jit_options=PART)(choose)
     return function

@@ -16,8 +16,9 @@ from ..memory import cell, interface, step
 from ..memory.sparse_linkage import SparseLink
 from ..memory.step import MemoryState
 from . import cuda_cell, cuda_large, cuda_step
-from .backends import LARGEST_K
 
+# The kernels compare the candidates of a row one with another.
+LARGEST_K = 64
 # Largest difference, relative to the largest number of an array.
 TOLERANCE = {"f": 1e-3, "d": 1e-8}
 # Rounding may order two nearly equal usages the other way: then the next draw is looked at.

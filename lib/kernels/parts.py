@@ -34,4 +34,7 @@ class Part(JITCodeLibrary):
         return self
 
     def set_env(self, *_):
-        """Take no notice: there is no machine code."""
+        """Take no notice: there is no machine code.
+
+        So a part has no environment, which ``print`` and errors with computed messages would need.
+        """
