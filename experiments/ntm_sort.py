@@ -66,7 +66,7 @@ def iteration_of(path):
 def test(run, path):
     """The scores of one snapshot, a dictionary of plain numbers."""
     chainer.serializers.load_npz(str(path), run.model, path="average/")
-    rng, n = np.random.default_rng(run.settings.seed), ITEMS + 1
+    rng, n = np.random.default_rng([run.settings.seed, ITEMS]), ITEMS + 1
     _, found = training.evaluation.evaluate(
         run.model,
         lambda size: run.task.sample_batch(rng, size, n)[:2],

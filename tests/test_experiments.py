@@ -1,6 +1,7 @@
 """The experiments on tiny models: what they run, resume, score, write and draw."""
 
 import json
+from unittest import mock
 
 import chainer
 import command_line
@@ -291,7 +292,26 @@ def test_that_sort_is_trained_and_each_snapshot_tested(tmp_path, monkeypatch):
     ntm_sort.main(["--score", str(tmp_path), *given, "--lstm_only"])
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert [score["iteration"] for score in scores] == [2, 3]
-    assert all(0 < score["bits"] < 1000 for score in scores)
-    run = {"task": "priority_sort", "scores": scores}
-    assert len(pictures.draw("ntm_sort", {"LSTM": [run]}, tmp_path)) == 1
-    assert "| LSTM |" in pictures.report({"LSTM": [run]})
+    assert len({score["bits"] for score in scores}) == 2
+    with mock.patch.dict(dnc.tasks.TASKS, priority_sort=ntm_sort.NTMSort):
+        loaded = scoring.load([*given, "--lstm_only"])  # the averaged weights of the last
+    xs, ys, _ = loaded.task.sample_batch(np.random.default_rng([1, 20]), 4)
+    loaded.model.reset_state()
+    with chainer.no_backprop_mode():
+        outputs = loaded.model.unroll(xs).array
+    assert scores[1]["bits"] == pytest.approx(ntm_sort.bits(outputs, ys).mean(), abs=1e-5)
+    wrong = ((outputs > 0.5) != (ys > 0.5))[21:]
+    assert scores[1]["error"] == pytest.approx(wrong.mean(), abs=1e-5)
+
+
+def test_the_costs_over_training_are_drawn(tmp_path):
+    from matplotlib.figure import Figure
+
+    scores = [{"iteration": 1000 * k, "N": 256, "bits": 90.0 / k, "error": 0.5} for k in (1, 3)]
+    found = {"LSTM": [{"task": "priority_sort", "scores": scores}]}
+    assert len(pictures.draw("ntm_sort", found, tmp_path)) == 1
+    assert "| | 1000 | 3000 |" in pictures.report(found)
+    axes = Figure().subplots()
+    pictures.costs(axes, found, "priority_sort")
+    x, y = axes.lines[0].get_data()
+    assert list(x) == [1, 3] and list(y) == [90, 30]
