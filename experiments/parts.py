@@ -80,10 +80,12 @@ def batches(seeds, sequences=50000):
 def sort(seeds):
     """What a DNC learns of a sort, and what it holds where one is written into its start."""
     rate = ("--input_scale", "0.5", "--forget_bias", "-8", "--rate_peak", "0.02")
-    given = (*rate, "--rate_fall", "5000")
+    plain = ("--memory", "plain")
+    given = (*rate, "--rate_fall", "5000", *plain)
     program = ("-m", "experiments.written")
     return {
         "learnt": [Run("priority_sort", seed) for seed in seeds],
+        "learnt, from a plain memory": [Run("priority_sort", seed, plain) for seed in seeds],
         "written": [Run("priority_sort", seed, given, 12000, program) for seed in seeds],
         "LSTM": [Run("priority_sort", seed, ("--lstm_only",)) for seed in seeds],
     }
@@ -92,7 +94,7 @@ def sort(seeds):
 def ntm_sort(seeds):
     """The priority sort of Neural Turing Machines over training: 16 of 20 items are wanted."""
     program = ("-m", "experiments.ntm_sort")
-    kinds = {"DNC": (), "LSTM": ("--lstm_only",)}
+    kinds = {"DNC": ("--memory", "plain"), "LSTM": ("--lstm_only",)}
     given = ("--max_seq_len", "42", "--max_seq_wid", "10", "--rate_fall", "40000")
     return {
         label: [Run("priority_sort", seed, (*given, *kind), 100000, program) for seed in seeds]

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import chainer
 import numpy as np
+from chainer.backends import cuda
 
-from .memory import interface
+from .memory import cell, interface
 
 
 def initial_bias(sizes):
@@ -61,6 +62,23 @@ def mixed_bias(sizes):
     return bias
 
 
+def select_bias(sizes, key):
+    """A bias under which rows are taken one after the other: those like a key (W,) first.
+
+    All look-ups are by that key, and where they find something its opposite is written over it,
+    which is not found again. So while nothing comes in; see :func:`_start_selecting`.
+    """
+    Y, _, W, R = sizes[:4]
+    at, bias = interface.layout(W, R), np.zeros(interface.size(W, R))
+    bias[at.read_keys], bias[at.write_key] = np.tile(key, R), key
+    bias[at.read_strengths] = bias[at.write_strength] = 10
+    bias[at.write_vector] = -key
+    bias[at.write_gate] = bias[at.erase] = 3
+    bias[at.free_gates] = bias[at.allocation_gate] = -3
+    bias[at.read_modes] = np.tile([0, 2, 0], R)
+    return np.append(np.zeros(Y), bias)
+
+
 class Start(NamedTuple):
     """What the recipe of the program has beside a memory that starts in one of these ways."""
 
@@ -72,6 +90,7 @@ STARTS = {
     "recall": Start(forget_bias=-2.0, past_decay=0.0),
     "mixed": Start(forget_bias=-2.0, past_decay=0.0),
     "accumulate": Start(forget_bias=-5.0, past_decay=300.0),
+    "select": Start(forget_bias=-8.0, past_decay=0.0),
 }
 
 
@@ -88,7 +107,9 @@ def initialize(model, memory=None, input_scale=None, forget_bias=None):
             the recipe of the program starts from: "recall", the same with gates that are wide open,
             for what must be kept apart; "accumulate", for what must be added up, where the
             controller also starts without a view of its past, and what is written and read with
-            larger weights; or "mixed", half of the read heads for each.
+            larger weights; "mixed", half of the read heads for each; or "select", for what must be
+            taken in another order than it came: what comes in goes to fresh rows, and while nothing
+            does, the row most like one key is read, and overwritten.
         input_scale (float): the columns of the controller's weights that see the input start with a
             standard deviation of input_scale / √X. Chainer's scale them for all of [x ; r], of
             which the input may be a small part. None: as they are.
@@ -102,6 +123,9 @@ def initialize(model, memory=None, input_scale=None, forget_bias=None):
     with chainer.using_device(model.device):
         _start_memory(model, memory)
     start_controller(model.controller.lstm, model.X, input_scale, forget_bias)
+    if memory == "select":  # which goes by what the controller then makes of an input
+        with chainer.using_device(model.device):
+            _start_selecting(model)
 
 
 def _start_memory(model, memory):
@@ -112,7 +136,7 @@ def _start_memory(model, memory):
     elif memory == "mixed":
         _set(bias, mixed_bias(model.sizes))
         _draw(model.read_out.W, 64, (slice(None), slice(model.sizes.R // 2 * model.sizes.W)))
-    else:
+    elif memory != "select":
         _set(bias, recall_bias(model.sizes, gates=8) if memory else initial_bias(model.sizes))
 
 
@@ -122,8 +146,59 @@ def _start_accumulating(model):
     vector = interface.layout(sizes.W, sizes.R).write_vector
     _draw(model.controller.linear.W, 8, slice(sizes.Y + vector.start, sizes.Y + vector.stop))
     _draw(model.read_out.W, 32)
+    _hide_past(lstm, model.X)
+
+
+def _start_selecting(model):
+    """What comes in opens the allocation gate, and is written as an image of it with the key."""
+    lstm, linear, sizes = model.controller.lstm, model.controller.linear, model.sizes
+    at, xp = interface.layout(sizes.W, sizes.R), model.xp
+    _hide_past(lstm, model.X)
+    # So that something can be learnt of what to do while nothing comes in, too.
+    gates = np.random.normal(0, 1.5, (sizes.H, 3))  # a, i and o
+    lstm.upward.b.array.reshape(sizes.H, 4)[:, [0, 1, 3]] = xp.asarray(gates)
+    key = np.random.normal(0, 1, sizes.W)
+    key /= np.linalg.norm(key)
+    present, nothing = presence(lstm, model.X)
+    bias, weights = select_bias(sizes, key), linear.W.array[sizes.Y :]
+    for part in (at.read_keys, at.read_strengths, at.write_key, at.write_strength):
+        weights[part] = 0
+    weights[at.allocation_gate] = 0
+    vector = slice(sizes.Y + at.write_vector.start, sizes.Y + at.write_vector.stop)
+    _draw(linear.W, 1, vector)
+    for part, change in ((at.allocation_gate, np.array([6.0])), (at.write_vector, 2 * key)):
+        weights[part] += xp.asarray(np.outer(change, present).astype(linear.W.dtype))
+        bias[sizes.Y :][part] -= change * nothing
+    _set(linear.b, bias)
+
+
+def presence(lstm, X):
+    """What tells from the output h of the controller whether anything comes in.
+
+    Least squares, slightly regularised, over inputs of any number of columns other than 0: these
+    are ones, or between -1 and 1. The state before is zero.
+
+    Returns:
+        Weights (H,), and their product with h where nothing comes in; else it is larger by 1.
+    """
+    W, b = (cuda.to_cpu(each.array).astype(np.float64) for each in (lstm.upward.W, lstm.upward.b))
+    x = np.random.uniform(-1, 1, (4000, X))
+    x[np.random.uniform(size=x.shape) < 0.5] = 1
+    x[np.random.uniform(size=x.shape) < np.random.uniform(size=(4000, 1))] = 0
+    x = np.vstack([np.zeros((1, X)), x[x.any(axis=1)]])
+    _, h, _ = cell.cell(np.zeros((len(x), len(b) // 4)), x @ W[:, :X].T + b)
+    nothing, change = h[0], h[1:] - h[0]
+    square = change.T @ change
+    small = 1e-3 * np.trace(square) / len(square) + 1e-30  # above 0 where h tells nothing
+    square += small * np.eye(len(square))
+    weights = np.linalg.solve(square, change.sum(axis=0))
+    return weights, weights @ nothing
+
+
+def _hide_past(lstm, X):
+    """Weights of zero for what the controller sees of its past, of which X columns are none."""
     _know_width(lstm)
-    lstm.upward.W.array[:, model.X :] = 0
+    lstm.upward.W.array[:, X:] = 0
     lstm.lateral.W.array[...] = 0
 
 

@@ -99,7 +99,7 @@ ARGUMENTS = {
         "input_scale", ["0", "3", "1e30", "1e-320"], [*NO_NUMBER, "-1", "1e39", "1e308"]
     ),
     "memory": argument(
-        "memory", ["task", "recall", "accumulate", "plain"], ["", "Recall", " plain"]
+        "memory", ["task", "recall", "accumulate", "select", "plain"], ["", "Recall", " plain"]
     ),
     "forget_bias": argument(
         "forget_bias", ["-5", "0", "1e30", "-1e30", "1e-320"], [*NO_NUMBER, "1e39", "-1e308"]
@@ -138,8 +138,6 @@ def misfits(given):
         kept = OF_PAPER if "paper" in values else {}
         of_memory = {"past_decay", "memory", "bounded_reads"} & values.keys()
         wrong |= {name for name in of_memory if values[name] not in kept.get(name, ())}
-    if task == "priority_sort" and "paper" in values and values.get("memory") == "task":
-        wrong -= {"memory"}  # it is plain then
     return wrong
 
 

@@ -106,7 +106,7 @@ def test_a_model_on_another_device_than_the_current_one(K):
     sizes = Sizes(K=K)
     with chainer.using_config("dtype", np.dtype("f")):
         model = DNC(sizes.X, sizes.Y, sizes.N, sizes.W, sizes.R, sizes.H, K=K, gpu=1)
-    for memory in ("recall", "accumulate", "mixed"):
+    for memory in ("recall", "accumulate", "mixed", "select"):
         initialize(model, memory, input_scale=3.0, forget_bias=-1.0)
     there = model.device
     xs = there.send(helpers.inputs(sizes, 2, 3, "f"))

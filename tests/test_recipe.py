@@ -9,7 +9,7 @@ import pytest
 from command_line import TINY, assert_same_training, load, run, train
 from helpers import Sizes
 
-from lib import DNC, Adam, initialize
+from lib import DNC, Adam, initialize, trace
 from lib.baseline import LSTMBaseline
 from lib.training import snapshots
 from lib.training.average import WeightAverage
@@ -33,6 +33,8 @@ def bias_of(model):
 
 
 # How training starts
+
+HIDING = ("accumulate", "select")  # what the controller sees of its past
 
 
 def test_the_start_of_a_memory_that_accumulates():
@@ -81,6 +83,41 @@ def test_the_start_of_a_memory_for_both():
     np.testing.assert_array_equal(columns[:, 4:], before["/read_out/W"][:, 4:])
 
 
+def test_the_start_of_a_memory_that_selects():
+    model = model_of()
+    initialize(model, "select", input_scale=3, forget_bias=-8)
+    bias, lstm = bias_of(model), model.controller.lstm
+    key = bias["write_key"]
+    assert np.linalg.norm(key) == pytest.approx(1)
+    np.testing.assert_array_equal(bias["read_keys"].reshape(2, 4), [key, key])
+    for name, value in {"read_strengths": 10, "write_strength": 10, "free_gates": -3}.items():
+        assert (bias[name] == value).all(), name
+    np.testing.assert_array_equal(bias["read_modes"].reshape(2, 3), [[0, 2, 0]] * 2)
+    assert not lstm.lateral.W.array.any() and not lstm.upward.W.array[:, 3:].any()
+    gates = lstm.upward.b.array.reshape(64, 4)
+    assert (gates[:, 2] == -8).all() and gates[:, [0, 1, 3]].std() == pytest.approx(1.5, rel=0.2)
+
+
+@pytest.mark.parametrize("x", [[0.4, 0, 0], [0, 0, 1], [-0.9, 1, 0], [1, 1, 1]])
+def test_what_comes_in_goes_to_a_fresh_row_and_else_what_is_like_the_key_is_replaced(x):
+    model = model_of(SIZES._replace(H=256, N=16))
+    initialize(model, "select", input_scale=3, forget_bias=-8)
+    seen = trace(model, np.array([x, x, [0, 0, 0], [0, 0, 0]], "f")[:, None])
+    said, key = seen.interface, bias_of(model)["write_key"]
+    gates = said.allocation_gate[:, 0, 0]
+    assert gates[:2].min() > 0.6 and gates[2:].max() < 0.1
+    alike = said.write_vector[:, 0] @ key
+    assert alike[:2].min() > 0.1 and alike[2:].max() < -0.9
+    rows = seen.write_weights[:, 0].argmax(axis=1)
+    assert rows[0] != rows[1] and rows[3] in rows[:2]
+
+
+def test_a_memory_that_selects_starts_where_inputs_make_no_difference():
+    model = model_of()
+    initialize(model, "select", input_scale=1e-320)
+    assert all(np.isfinite(param.array).all() for param in model.params())
+
+
 def test_all_rows_of_such_a_memory_stay_alike():
     """Whatever comes, each read is close to an even one, and what was written is kept."""
     model = model_of()
@@ -113,7 +150,7 @@ def test_the_forget_gate_is_the_one_that_forgets():
 
 
 @pytest.mark.parametrize(
-    "given", [{"input_scale": 3}, {"forget_bias": -2}, {"memory": "accumulate"}]
+    "given", [{"input_scale": 3}, {"forget_bias": -2}, *({"memory": name} for name in HIDING)]
 )
 def test_a_deferred_width_must_be_known(given):
     model = model_of(SIZES._replace(X=None))
@@ -123,7 +160,7 @@ def test_a_deferred_width_must_be_known(given):
 
 
 def test_there_is_no_such_memory():
-    with pytest.raises(ValueError, match="None or one of recall, mixed, accumulate, got 'count'"):
+    with pytest.raises(ValueError, match="None or one of recall, mixed, accumulate, select, got"):
         initialize(model_of(), "count")
 
 
@@ -178,6 +215,8 @@ def test_what_the_controller_sees_of_its_past_decays():
     [
         ({}, -5, 300),
         ({"task": "repeat"}, -2, 0),
+        ({"task": "priority_sort"}, -8, 0),
+        ({"memory": "plain"}, -2, 0),
         ({"memory": "recall"}, -2, 0),
         ({"task": "repeat", "memory": "accumulate", "past_decay": 7.0}, -5, 7),
         ({"forget_bias": 3.0}, 3, 300),

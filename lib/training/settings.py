@@ -15,8 +15,7 @@ _CHOOSING = frozenset({"task", "lstm_only"})
 STARTING = frozenset({"seed", "memory", "input_scale", "forget_bias"})
 # What is no part of the model, and goes for an LSTM alone too.
 _TRAINING = frozenset({"average", "rate_peak", "rate_fall"})
-# Gates as wide open as those of recall write the items of a sort over one another.
-_FOR_TASK = {"addition": "accumulate", "repeat": "recall"}
+_FOR_TASK = {"addition": "accumulate", "repeat": "recall", "priority_sort": "select"}
 
 
 def _setting(default, group, text, parse=None, metavar=None, saved=True, before=None):
@@ -130,17 +129,18 @@ class Settings:
         "task",
         "the recipe",
         "how the memory starts: recall (rows kept apart, looked up sharply), accumulate (all that "
-        "is written adds up), mixed (half of the heads for each), plain (as a new DNC), or task: "
-        "accumulate for addition, recall for repeat, plain for priority_sort",
-        values.one_of("task", "recall", "accumulate", "mixed", "plain"),
+        "is written adds up), mixed (half of the heads for each), select (rows kept apart, and "
+        "taken by one key), plain (as a new DNC), or task: accumulate for addition, recall for "
+        "repeat, select for priority_sort",
+        values.one_of("task", "recall", "accumulate", "mixed", "select", "plain"),
         "M",
         before="plain",
     )
     forget_bias: Optional[float] = _setting(
         None,
         "the recipe",
-        "bias with which the controller's forget gates start (default: -5 for accumulate, "
-        "else -2); Chainer's is 1",
+        "bias with which the controller's forget gates start (default: -5 for accumulate, -8 for "
+        "select, else -2); Chainer's is 1",
         values.weight,
         "F",
         before=1.0,
@@ -220,7 +220,7 @@ class Settings:
 
     def _decided(self):
         """The same with a value where the default depends on others, and a seed."""
-        memory = _FOR_TASK.get(self.task, "plain") if self.memory == "task" else self.memory
+        memory = _FOR_TASK[self.task] if self.memory == "task" else self.memory
         start = STARTS.get(memory, STARTS["recall"])._asdict()
         undecided = {n: start[n] for n in ("forget_bias", "past_decay") if getattr(self, n) is None}
         if self.seed is None:
