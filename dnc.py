@@ -95,7 +95,10 @@ def check(settings):
             if settings.lstm_only and name in settings.given and not of_paper:
                 raise ValueError(f"argument --{name}: is for a DNC, and not for --lstm_only")
         training.check_room(settings, task)
-        backends.choice() if settings.gpu >= 0 else backends.use_compiled()
+        if settings.gpu < 0:
+            backends.use_compiled()
+        else:
+            backends.choice()
         if settings.distributed and settings.test_seq_len:
             raise ValueError("argument --distributed: is for training, not for --test_seq_len")
         if settings.plot and (settings.lstm_only or not settings.test_seq_len):

@@ -8,7 +8,6 @@ of sequences, in a figure. An item has eight bits here.
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 from unittest import mock
@@ -53,28 +52,21 @@ def score(folder, *arguments):
     """Test each snapshot and write the scores."""
     with training.one_blas_thread():
         run = scoring.load(list(arguments))
-        paths = sorted(Path(folder).glob(f"{run.settings.name}_iter_*.npz"), key=iteration_of)
-        scores = [{"iteration": iteration_of(path), **test(run, path)} for path in paths]
+        paths = training.snapshots.find_snapshots(folder, run.settings.name)[::-1]
+        scores = [test(run, path) for path in paths]
     (Path(folder) / "scores.json").write_text(json.dumps(scores))
 
 
-def iteration_of(path):
-    """After how many iterations a snapshot was taken."""
-    return int(re.search(r"_iter_(\d+)\.npz", path.name)[1])
-
-
 def test(run, path):
-    """The scores of one snapshot, a dictionary of plain numbers."""
-    chainer.serializers.load_npz(str(path), run.model, path="average/")
-    rng, n = np.random.default_rng([run.settings.seed, ITEMS]), ITEMS + 1
-    _, found = training.evaluation.evaluate(
-        run.model,
-        lambda size: run.task.sample_batch(rng, size, n)[:2],
-        lambda *both: {"bits": bits(*both), **scoring.bits(run.task)(*both)},
-        TESTED,
-    )
-    found = {name: round(float(value), 6) for name, value in found.items()}
-    return {"N": run.settings.hps[0], "sequences": TESTED, **found}
+    """The scores of one snapshot."""
+    chainer.serializers.load_npz(path, run.model, path="average/")
+    rng = np.random.default_rng([run.settings.seed, ITEMS])
+
+    def scored(*both):
+        return {"bits": bits(*both), **scoring.bits(run.task)(*both)}
+
+    iteration = int(Path(path).stem.rpartition("_")[2])
+    return {"iteration": iteration, **scoring.measured(run, rng, ITEMS + 1, scored, TESTED)}
 
 
 def bits(outputs, targets):

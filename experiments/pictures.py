@@ -96,9 +96,7 @@ def lengths(axes, found, task):
         for N, style in ((256, "o-"), (4096, "s--")):
             points = [(L, *values) for (L, n), values in row.items() if n == N]
             if points:
-                x, middle, low, high = zip(*points)
-                axes.plot(x, middle, style, color=colour, ms=4, label=label if N == 256 else None)
-                axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+                spread(axes, points, style, colour, label if N == 256 else None)
     axes.axvspan(axes.get_xlim()[0], 12, color="#eee", zorder=0)
     axes.set(xscale="log", xlabel="length of the test", title=f"{task}: {title}")
     axes.title.set_fontsize(9)
@@ -108,6 +106,13 @@ def lengths(axes, found, task):
     axes.minorticks_off()
     axes.set_ylim(-0.03, 1.03 if measure == "right" else None)
     axes.grid(alpha=0.3)
+
+
+def spread(axes, points, style, colour, label):
+    """A line of medians, and a shade from the least to the most: points (x, middle, low, high)."""
+    x, middle, low, high = zip(*points)
+    axes.plot(x, middle, style, color=colour, ms=4, label=label)
+    axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
 
 
 def curves(axes, found, task):
@@ -135,9 +140,7 @@ def costs(axes, found, task):
         row = by_length(runs, task, "bits")
         if row:
             points = [(at / 1000, *values) for (at, _), values in row.items()]
-            x, middle, low, high = zip(*points)
-            axes.plot(x, middle, "o-", color=colour, ms=4, label=label)
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+            spread(axes, points, "o-", colour, label)
     axes.set(xlabel="thousands of sequences", title=f"{task}: cost of a sequence, bits")
     axes.title.set_fontsize(9)
     axes.set_ylim(0, None)

@@ -42,14 +42,17 @@ def score(arguments, settings, length, count, N=None):
     if N:
         run = load([*given, "--hps", ",".join(map(str, (N, *run.settings.hps[1:])))])
     n, rng = run.task.test_size(length), np.random.default_rng([run.settings.seed, length])
+    scored = numbers if settings.task == "addition" else bits(run.task)
+    return {"length": length, **measured(run, rng, n, scored, count)}
+
+
+def measured(run, rng, n, score, count):
+    """What a model scores on ``count`` sequences of size n, a dictionary of plain numbers."""
     _, found = training.evaluation.evaluate(
-        run.model,
-        lambda size: run.task.sample_batch(rng, size, n)[:2],
-        numbers if settings.task == "addition" else bits(run.task),
-        count,
+        run.model, lambda size: run.task.sample_batch(rng, size, n)[:2], score, count
     )
     found = {name: round(float(value), 6) for name, value in found.items()}
-    return {"length": length, "N": run.settings.hps[0], "sequences": count, **found}
+    return {"N": run.settings.hps[0], "sequences": count, **found}
 
 
 def load(arguments):

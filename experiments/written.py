@@ -106,14 +106,12 @@ def inverse(units):
 
     Least squares over rows of zeros, ones and numbers from −1 to 1, slightly regularised.
     """
-    H, _, X = units.shape
+    X = units.shape[2]
     x = np.random.uniform(-1, 1, (4000, X))
     x = np.choose(np.random.randint(0, 3, x.shape), [0, 1, x])
     a, i, _, o = np.moveaxis(units @ x.T, 1, 0)  # each (H, 4000)
     h = (np.tanh(np.tanh(a) * sigmoid(i)) * sigmoid(o)).T
-    square = h.T @ h
-    square += 1e-4 * np.trace(square) / H * np.eye(H)
-    return np.linalg.solve(square, h.T @ x).T
+    return np.linalg.solve(start.regularised_square(h, 1e-4), h.T @ x).T
 
 
 def sigmoid(z):

@@ -142,11 +142,9 @@ def _start_memory(model, memory):
 
 def _start_accumulating(model):
     """Each of N rows gets 1/N of what is written, and the controller needs no past of its own."""
-    lstm, sizes = model.controller.lstm, model.sizes
-    vector = interface.layout(sizes.W, sizes.R).write_vector
-    _draw(model.controller.linear.W, 8, slice(sizes.Y + vector.start, sizes.Y + vector.stop))
+    _draw_image(model, 8)
     _draw(model.read_out.W, 32)
-    _hide_past(lstm, model.X)
+    _hide_past(model.controller.lstm, model.X)
 
 
 def _start_selecting(model):
@@ -161,11 +159,9 @@ def _start_selecting(model):
     key /= np.linalg.norm(key)
     present, nothing = presence(lstm, model.X)
     bias, weights = select_bias(sizes, key), linear.W.array[sizes.Y :]
-    for part in (at.read_keys, at.read_strengths, at.write_key, at.write_strength):
+    for part in (*at[:4], at.allocation_gate):  # keys and strengths, and the gate
         weights[part] = 0
-    weights[at.allocation_gate] = 0
-    vector = slice(sizes.Y + at.write_vector.start, sizes.Y + at.write_vector.stop)
-    _draw(linear.W, 1, vector)
+    _draw_image(model, 1)
     for part, change in ((at.allocation_gate, np.array([6.0])), (at.write_vector, 2 * key)):
         weights[part] += xp.asarray(np.outer(change, present).astype(linear.W.dtype))
         bias[sizes.Y :][part] -= change * nothing
@@ -188,11 +184,22 @@ def presence(lstm, X):
     x = np.vstack([np.zeros((1, X)), x[x.any(axis=1)]])
     _, h, _ = cell.cell(np.zeros((len(x), len(b) // 4)), x @ W[:, :X].T + b)
     nothing, change = h[0], h[1:] - h[0]
-    square = change.T @ change
-    small = 1e-3 * np.trace(square) / len(square) + 1e-30  # above 0 where h tells nothing
-    square += small * np.eye(len(square))
-    weights = np.linalg.solve(square, change.sum(axis=0))
+    weights = np.linalg.solve(regularised_square(change, 1e-3), change.sum(axis=0))
     return weights, weights @ nothing
+
+
+def regularised_square(x, share):
+    """xᵀ x with this share of its mean diagonal added to it, for x (n, D): of least squares."""
+    square = x.T @ x
+    small = share * np.trace(square) / len(square) + 1e-30  # above 0 where x is 0
+    return square + small * np.eye(len(square))
+
+
+def _draw_image(model, scale):
+    """Draw the weights of the write vector anew: what is written is an image of the input."""
+    sizes, linear = model.sizes, model.controller.linear
+    vector = interface.layout(sizes.W, sizes.R).write_vector
+    _draw(linear.W, scale, slice(sizes.Y + vector.start, sizes.Y + vector.stop))
 
 
 def _hide_past(lstm, X):
