@@ -95,7 +95,8 @@ def ntm_sort(seeds):
     """The priority sort of Neural Turing Machines over training: 16 of 20 items are wanted."""
     program = ("-m", "experiments.ntm_sort")
     kinds = {"DNC": ("--memory", "plain"), "LSTM": ("--lstm_only",)}
-    given = ("--max_seq_len", "42", "--max_seq_wid", "10", "--rate_fall", "40000")
+    sizes = ("--max_seq_len", "42", "--max_seq_wid", "10", "--batch_size", "1")
+    given = (*sizes, "--rate_fall", "40000")
     return {
         label: [Run("priority_sort", seed, (*given, *kind), 100000, program) for seed in seeds]
         for label, kind in kinds.items()

@@ -159,7 +159,7 @@ def test_the_defaults():
         "max_seq_wid": 6,
         "test_seq_len": 0,
         "iterations": 100000,
-        "batch_size": 1,
+        "batch_size": None,
         "lr": 1e-4,
         "seed": None,
         "out": "result",
@@ -167,7 +167,7 @@ def test_the_defaults():
         "log_interval": 500,
         "test_samples": 100,
         "rate_peak": 3.0,
-        "rate_fall": 12000,
+        "rate_fall": None,
         "average": 0.999,
         "cell_clip": 1.0,
         "bounded_reads": True,
@@ -271,6 +271,8 @@ def test_the_log_and_the_configuration_are_json(tmp_path, capsys):
     kept = {name: DEFAULTS[name] for name in SAVED}
     assert config == {
         **kept,
+        "batch_size": 1,
+        "rate_fall": 12000,
         "memory": "accumulate",
         "forget_bias": -5,
         "past_decay": 300,

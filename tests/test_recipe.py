@@ -230,6 +230,25 @@ def test_what_goes_with_a_memory(given, forget_bias, past_decay):
     assert settings.memory != "task" and settings.seed is not None
 
 
+@pytest.mark.parametrize(
+    "given, batch_size, rate_fall",
+    [
+        ({}, 1, 12000),
+        ({"task": "repeat"}, 1, 12000),
+        ({"task": "repeat", "batch_size": 4}, 4, 48000),
+        ({"task": "priority_sort"}, 16, 192000),
+        ({"task": "priority_sort", "memory": "plain"}, 16, 192000),
+        ({"task": "priority_sort", "batch_size": 1}, 1, 12000),
+        ({"task": "priority_sort", "lstm_only": True}, 16, 192000),
+        ({"task": "priority_sort", "paper": True}, 16, 0),
+        ({"batch_size": 2, "rate_fall": 7}, 2, 7),
+    ],
+)
+def test_what_goes_with_a_task(given, batch_size, rate_fall):
+    settings = Settings.of(given)
+    assert (settings.batch_size, settings.rate_fall) == (batch_size, rate_fall)
+
+
 # Averaged weights
 
 

@@ -12,13 +12,10 @@ class TrainingFailedError(Exception):
     """Training cannot go on; says why and which snapshot is the last good one."""
 
 
-def rate_of(settings, processes=1):
-    """The learning rate as a function of the iteration, from 1 on."""
-    batch_size = settings.batch_size * processes
-    peak, fall = settings.lr * settings.rate_peak, settings.rate_fall
-    if not fall:
-        return lambda iteration: peak
-    return lambda iteration: peak * min(1, fall / (iteration * batch_size)) ** 2
+def rate_of(settings):
+    """The learning rate as a function of the iteration, from 1 on; each process has the same."""
+    peak, fall = settings.lr * settings.rate_peak, settings.rate_fall / settings.batch_size
+    return lambda iteration: peak * min(1, fall / iteration) ** 2 if fall else peak
 
 
 class Session:
@@ -44,7 +41,7 @@ class Session:
         average = WeightAverage(model, settings.average) if settings.average else None
         self._iterations, self._leads = settings.iterations, team.leads
         self._updater = loop.SequenceUpdater(
-            optimizer, sample, rng, average, rate_of(settings, team.size), interrupt, team
+            optimizer, sample, rng, average, rate_of(settings), interrupt, team
         )
         self._trainer = loop.make_trainer(
             self._updater, settings.iterations, interrupt, settings.out, team

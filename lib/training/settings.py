@@ -3,7 +3,7 @@
 import random
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, field, fields, replace
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from ..start import STARTS
 from . import values
@@ -15,7 +15,20 @@ _CHOOSING = frozenset({"task", "lstm_only"})
 STARTING = frozenset({"seed", "memory", "input_scale", "forget_bias"})
 # What is no part of the model, and goes for an LSTM alone too.
 _TRAINING = frozenset({"average", "rate_peak", "rate_fall"})
-_FOR_TASK = {"addition": "accumulate", "repeat": "recall", "priority_sort": "select"}
+
+
+class _ForTask(NamedTuple):
+    """Defaults that depend on the task."""
+
+    memory: str
+    batch_size: int
+
+
+_FOR_TASK = {
+    "addition": _ForTask("accumulate", 1),
+    "repeat": _ForTask("recall", 1),
+    "priority_sort": _ForTask("select", 16),
+}
 
 
 def _setting(default, group, text, parse=None, metavar=None, saved=True, before=None):
@@ -72,7 +85,13 @@ class Settings:
         values.integer(1),
         "I",
     )
-    batch_size: int = _setting(1, "training", "sequences in a batch", values.integer(1), "B")
+    batch_size: Optional[int] = _setting(
+        None,
+        "training",
+        "sequences in a batch (default: 16 for priority_sort, else 1)",
+        values.integer(1),
+        "B",
+    )
     lr: float = _setting(1e-4, "training", "learning rate, the alpha of Adam", values.rate, "A")
     rate_peak: float = _setting(
         3.0,
@@ -82,11 +101,11 @@ class Settings:
         "R",
         before=1.0,
     )
-    rate_fall: int = _setting(
-        12000,
+    rate_fall: Optional[int] = _setting(
+        None,
         "the recipe",
         "from this many sequences on, the learning rate falls with the square of their number; 0: "
-        "it does not",
+        "it does not (default: those of 12000 batches)",
         values.integer(0),
         "S",
         before=0,
@@ -220,11 +239,16 @@ class Settings:
 
     def _decided(self):
         """The same with a value where the default depends on others, and a seed."""
-        memory = _FOR_TASK[self.task] if self.memory == "task" else self.memory
-        start = STARTS.get(memory, STARTS["recall"])._asdict()
-        undecided = {n: start[n] for n in ("forget_bias", "past_decay") if getattr(self, n) is None}
-        if self.seed is None:
-            undecided["seed"] = random.SystemRandom().randrange(2**32)
+        task = _FOR_TASK[self.task]
+        memory = task.memory if self.memory == "task" else self.memory
+        batch_size = self.batch_size or task.batch_size
+        defaults = {
+            "batch_size": batch_size,
+            "rate_fall": 12000 * batch_size,
+            "seed": random.SystemRandom().randrange(2**32),
+            **STARTS.get(memory, STARTS["recall"])._asdict(),
+        }
+        undecided = {name: it for name, it in defaults.items() if getattr(self, name) is None}
         return replace(self, memory=memory, **undecided)
 
     def over(self, saved):
