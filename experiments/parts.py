@@ -78,16 +78,16 @@ def batches(seeds, sequences=50000):
 
 
 def sort(seeds):
-    """What a DNC learns of a sort, and what it holds where one is written into its start."""
-    rate = ("--input_scale", "0.5", "--forget_bias", "-8", "--rate_peak", "0.02")
-    plain = ("--memory", "plain")
-    given = (*rate, "--rate_fall", "5000", *plain)
-    program = ("-m", "experiments.written")
+    """What batches, and a memory that selects, do for a sort."""
+    single, plain = ("--batch_size", "1"), ("--memory", "plain")
+    kinds = {
+        "DNC": (),
+        "DNC, batches of 1": single,
+        "DNC, batches of 1, memory of a new one": (*single, *plain),
+    }
     return {
-        "learnt": [Run("priority_sort", seed) for seed in seeds],
-        "learnt, from a plain memory": [Run("priority_sort", seed, plain) for seed in seeds],
-        "written": [Run("priority_sort", seed, given, 12000, program) for seed in seeds],
-        "LSTM": [Run("priority_sort", seed, ("--lstm_only",)) for seed in seeds],
+        label: [Run("priority_sort", seed, given) for seed in seeds]
+        for label, given in kinds.items()
     }
 
 

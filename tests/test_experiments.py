@@ -14,9 +14,8 @@ pytest.importorskip("matplotlib")
 
 import dnc
 from experiments import __main__ as program
-from experiments import literal, ntm_sort, parts, pictures, runs, scoring, ship, written
+from experiments import literal, ntm_sort, parts, pictures, runs, scoring, ship
 from experiments.runs import Run
-from lib import DNC, trace
 from lib.memory.sparse_linkage import SparseLink
 from tasks import Addition, Repeat
 
@@ -232,36 +231,6 @@ def test_shipped_weights_are_tested_alike_and_not_trained_on(tmp_path, capsys):
     status, _, err = run(capsys, *command_line.TINY, "--out", tmp_path / "small")
     assert status == 1 and "holds averaged weights, for tests" in err
     assert [file.name for file in (tmp_path / "small").iterdir()] == [name]
-
-
-def test_a_sort_written_into_the_start_takes_items_in_their_order():
-    """Before any training: each is read as one location, that of the item whose turn it is."""
-    model = DNC(6, 4, 64, 16, 2, 64, cell_clip=1.0, bounded_reads=True)
-    written.write_a_sort(model, None, input_scale=0.5, forget_bias=-8)
-    x = np.zeros((32, 1, 6), "f")
-    rng = np.random.default_rng(0)
-    x[:15, 0, 0] = rng.permutation(np.linspace(-0.95, 0.95, 15))
-    x[:15, 0, 1:5] = rng.integers(0, 2, (15, 4))
-    x[15, 0, 5] = 1
-    seen = trace(model, x)
-    places = seen.write_weights[:15, 0].argmax(axis=1)
-    assert len(set(places)) == 15
-    np.testing.assert_array_equal(
-        seen.read_weights[17:, 0, 0].argmax(axis=1), places[np.argsort(x[:15, 0, 0])]
-    )
-    assert seen.read_weights[17:, 0].max(axis=2).min() > 0.5
-    assert not model.read_out.W.array.any()
-
-
-def test_the_written_sort_is_there_in_training_and_in_tests(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(scoring.TESTS, "priority_sort", [(12, 20)])
-    given = ["--task", "priority_sort", "--hps", "32,16,1,48,4", "--seed", "1", "--out"]
-    given = [*given, str(tmp_path), "--iterations", "1", "--rate_peak", "1e-9"]
-    assert written.main(given) == 0
-    written.main(["--score", str(tmp_path), *given])
-    with np.load(tmp_path / "dnc_priority_sort_iter_1.npz") as npz:
-        assert npz["model/controller/linear/b"].max() == written.SHARP
-    assert dnc.initialize is not written.write_a_sort
 
 
 # The sort of Neural Turing Machines
