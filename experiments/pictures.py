@@ -1,6 +1,8 @@
 """What came out, as tables and pictures."""
 
+import json
 import statistics
+from pathlib import Path
 
 TASKS = {
     "addition": ("sums right to the nearest integer", "right"),
@@ -19,22 +21,25 @@ COLOURS = (
     "#000000",
 )
 
+PUBLISHED = json.loads(Path(__file__).with_name("ntm_published.json").read_text())
+
 
 def by_length(runs, task, measure):
     """Median, least and most of a measure at each (length, N), a dictionary.
 
-    Where a model was tested during its training, the length is that of the training.
+    Where a model was tested during its training, the length is the sequences it had seen.
     """
     found = {}
     for run in runs:
         for score in run["scores"] if run["task"] == task else ():
-            at = score["iteration"] if "iteration" in score else score["length"]
+            done = score.get("iteration")
+            at = done * run["batch_size"] if done else score["length"]
             found.setdefault((at, score["N"]), []).append(score[measure])
     return {at: (statistics.median(v), min(v), max(v)) for at, v in sorted(found.items())}
 
 
 def report(found):
-    """Tables in Markdown, one a task: a row a kind of run, a column a length or an iteration."""
+    """Tables in Markdown, one a task: a row a kind of run, a column a length or sequences seen."""
     blocks = []
     for task, (title, measure) in TASKS.items():
         rows = {label: by_length(runs, task, measure) for label, runs in found.items()}
@@ -79,10 +84,9 @@ def draw(part, found, folder):
         for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks):
             panels(axes, found, task)
             drawn.update(zip(*axes.get_legend_handles_labels()[::-1]))
-        named = {label: drawn[label] for label in found if label in drawn}
-        figure.legend(
-            named.values(), named, loc="outside lower center", ncols=4, fontsize=8, frameon=False
-        )
+        named = {label: drawn[label] for label in (*found, *drawn) if label in drawn}
+        about = {"loc": "outside lower center", "fontsize": 8, "frameon": False}
+        figure.legend(named.values(), named, ncols=min(4, 2 * len(tasks)), **about)
         paths.append(folder / f"{part}{name}.png")
         figure.savefig(paths[-1], dpi=110)
     return paths
@@ -135,14 +139,19 @@ def curves(axes, found, task):
 
 
 def costs(axes, found, task):
-    """Bits a sequence against the sequences seen, in thousands, with the spread over seeds."""
+    """Bits a sequence against the sequences seen, in thousands, beside the published ones."""
+    for style, (label, bits) in zip((":", "--", "-."), PUBLISHED["bits"].items()):
+        axes.plot(
+            PUBLISHED["thousands of sequences"], bits, style, color="black", lw=1, label=label
+        )
     for colour, (label, runs) in zip(COLOURS, found.items()):
         row = by_length(runs, task, "bits")
         if row:
             points = [(at / 1000, *values) for (at, _), values in row.items()]
             spread(axes, points, "o-", colour, label)
-    axes.set(xlabel="thousands of sequences", title=f"{task}: cost of a sequence, bits")
-    axes.title.set_fontsize(9)
+    axes.set(xscale="log", xlabel="thousands of sequences")
+    axes.set_title(f"{task}: cost of a sequence, bits", fontsize=9)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(0, None)
     axes.grid(alpha=0.3)
 

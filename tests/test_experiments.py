@@ -277,10 +277,13 @@ def test_the_costs_over_training_are_drawn(tmp_path):
     from matplotlib.figure import Figure
 
     scores = [{"iteration": 1000 * k, "N": 256, "bits": 90.0 / k, "error": 0.5} for k in (1, 3)]
-    found = {"LSTM": [{"task": "priority_sort", "scores": scores}]}
+    found = {"DNC": [{"task": "priority_sort", "batch_size": 2, "scores": scores}]}
     assert len(pictures.draw("ntm_sort", found, tmp_path)) == 1
-    assert "| | 1000 | 3000 |" in pictures.report(found)
+    assert "| | 2000 | 6000 |" in pictures.report(found)
     axes = Figure().subplots()
     pictures.costs(axes, found, "priority_sort")
-    x, y = axes.lines[0].get_data()
-    assert list(x) == [1, 3] and list(y) == [90, 30]
+    drawn = {line.get_label(): line.get_data() for line in axes.lines}
+    assert [list(values) for values in drawn["DNC"]] == [[2, 6], [90, 30]]
+    assert len(drawn) == 4 and all(
+        len(x) == 100 for label, (x, _) in drawn.items() if label != "DNC"
+    )
