@@ -216,12 +216,10 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     results = []
     for count in (1, 2, 5):
         monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", count)
-        threads.pool.cache_clear()
         model.reset_state()
         model.cleargrads()
         F.sum(model.unroll(xs, lengths=[4, 1] * 10 + [0])).backward()
         results.append([model.get_state().memory.array, *(p.grad for p in model.params())])
-    threads.pool.cache_clear()
     for other in results[1:]:
         for want, got in zip(results[0], other):
             np.testing.assert_array_equal(got, want)

@@ -68,9 +68,7 @@ def test_the_number_of_threads_changes_nothing(shared, monkeypatch):
     results = []
     for count in (1, 2, 5):
         monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", count)
-        threads.pool.cache_clear()
         results.append(gradients(model, lambda: model.unroll(xs)))
-    threads.pool.cache_clear()
     for other in results[1:]:
         for got, want in zip(other, results[0]):
             np.testing.assert_array_equal(got, want)

@@ -22,10 +22,12 @@ products = importlib.import_module("lib.kernels.products")
 def four(monkeypatch):
     """Four parts, and threads of the test's own."""
     monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 4)
-    threads.pool.cache_clear()
+    threads.helpers.cache_clear()
     yield
-    threads.pool().shutdown()
-    threads.pool.cache_clear()
+    helpers = threads.helpers()
+    for _ in helpers.threads:
+        helpers.jobs.put(None)
+    threads.helpers.cache_clear()
 
 
 class Kernel:
@@ -46,15 +48,15 @@ class Kernel:
 
 def room_for(monkeypatch, count, error=RuntimeError):
     """Let so many more threads start."""
-    start, left = threading.Thread.start, [None] * count
+    start, left = threads.start_new_thread, [None] * count
 
-    def limited(thread):
+    def limited(*arguments):
         if not left:
             raise error("can't start new thread")
         left.pop()
-        start(thread)
+        return start(*arguments)
 
-    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(threads, "start_new_thread", limited)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError])
@@ -67,46 +69,84 @@ def test_each_part_is_done_once_where_threads_cannot_start(room, error, monkeypa
         assert sorted(kernel.parts) == list(zip((0, *ends), ends))
 
 
-@pytest.mark.parametrize("room", [0, 1, 2])
-def test_nothing_stays_queued_where_threads_cannot_start(room, monkeypatch):
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_nothing_is_kept_of_what_is_done(room, monkeypatch):
     room_for(monkeypatch, room)
     arrays = [Kernel().share() for _ in range(20)]
-    gc.collect()
-    assert not any(array() is not None for array in arrays)
-    assert threads.pool()._work_queue.qsize() == 0
+    deadline = time.monotonic() + 10
+    while any(array() is not None for array in arrays):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        gc.collect()
+    assert threads.helpers().jobs.qsize() == 0
 
 
 def test_they_start_once_there_is_room_again(monkeypatch):
     with monkeypatch.context() as patch:
         room_for(patch, 0)
         Kernel().share()
-    before = threading.active_count()
-    Kernel(pause=0.05).share()
-    assert threading.active_count() > before
+    assert not threads.helpers().threads
+    Kernel().share()
+    assert len(threads.helpers().threads) == 3
 
 
-def test_a_pool_that_others_keep_busy_is_not_waited_for():
+def test_threads_that_others_keep_busy_are_not_waited_for():
     blocked = threading.Event()
-    for _ in range(3):
-        threads.pool().submit(blocked.wait)
+    assert threads.hand_out(blocked.wait, 5) == 3
     kernel = Kernel()
     kernel.share()
     assert len(kernel.parts) == 4
     blocked.set()
 
 
-def test_a_pool_given_up_by_one_thread_still_serves_another(monkeypatch):
-    """Its queue is emptied while someone else has parts there."""
-    threads.pool().submit(time.sleep, 0.2)
-    kernel = Kernel(pause=0.1)
-    other = threading.Thread(target=kernel.share)
-    other.start()
-    room_for(monkeypatch, 0)
-    for _ in range(10):
-        Kernel().share()
-        time.sleep(0.02)
-    other.join()
-    assert sorted(kernel.parts) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+def test_several_may_share_their_work_at_once():
+    kernels = [Kernel(pause=0.01) for _ in range(4)]
+    callers = [threading.Thread(target=kernel.share, args=(31,)) for kernel in kernels]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for kernel in kernels:
+        assert sorted(kernel.parts) == [(0, 8), (8, 16), (16, 24), (24, 31)]
+    assert len(threads.helpers().threads) == 3
+
+
+class Interrupt:
+    """Ctrl-C at one event of the Python code that is traced: a call, a line or a return."""
+
+    def __init__(self, at):
+        self._left = at
+
+    def __call__(self, frame, event, argument):
+        self._left -= 1
+        if self._left == 0:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_an_interrupt_anywhere_leaves_nothing_locked(started):
+    interrupted, at = True, 0
+    while interrupted:
+        at += 1
+        if not started:
+            threads.helpers.cache_clear()
+        before = sys.gettrace()
+        sys.settrace(Interrupt(at))
+        try:
+            Kernel().share()
+            interrupted = False
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        kernel = Kernel()
+        after = threading.Thread(target=kernel.share, daemon=True)
+        after.start()
+        after.join(10)
+        assert sorted(kernel.parts) == [(0, 1), (1, 2), (2, 3), (3, 4)], at
+    assert at > 50
 
 
 def test_what_a_thread_raises_is_raised():
@@ -144,9 +184,8 @@ def test_under_a_real_limit_the_numbers_are_the_same(room, some):
     right, counts = threads.hand_out, []
 
     def counted(work, times):
-        others = right(work, times)
-        counts.append(len(others))
-        return others
+        counts.append(right(work, times))
+        return counts[-1]
 
     threads.hand_out = counted
     limit = pages * resource.getpagesize() + ({room} << 20)

@@ -6,8 +6,10 @@ be started. What is done does not depend on how many there are, and so the numbe
 
 import contextlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from _thread import start_new_thread
 from functools import cache
+from queue import SimpleQueue
+from typing import NamedTuple
 
 from numba import config
 
@@ -45,16 +47,23 @@ def parts_of(n, parts, unit=1):
 
 def share(left, function, workers):
     """Call ``function`` with each item of a list, which is emptied, in up to so many threads."""
+    count, done = len(left), SimpleQueue()  # of what others did: the error that it ended with
 
-    def work():
+    def others():
         for item in iter(lambda: take(left), None):
-            function(item)
+            done.put(error_of(function, item))
 
-    others = hand_out(work, min(workers, len(left)) - 1)
-    work()
-    for other in others:
-        if not other.cancel():
-            other.result()
+    hand_out(others, min(workers, count) - 1)
+    try:
+        for item in iter(lambda: take(left), None):
+            count -= 1
+            function(item)
+    except BaseException:
+        left.clear()
+        raise
+    for error in [done.get() for _ in range(count)]:
+        if error:
+            raise error
 
 
 def take(left):
@@ -63,28 +72,50 @@ def take(left):
         return left.pop()
 
 
-def hand_out(work, times):
-    """Have threads call ``work``, up to so many times; what can be waited for."""
-    others = []
-    if times < 1:
-        return others
-    threads = pool()
+def error_of(function, item):
+    """What a call of ``function`` raises, or None."""
     try:
-        for _ in range(times):
-            others.append(threads.submit(work))
-    except (RuntimeError, MemoryError):  # there is no room, or the program is ending
-        # What could not start stands in the pool's queue all the same, with all its arrays.
-        pool.cache_clear()
-        threads.shutdown(wait=False, cancel_futures=True)
-    return others
+        function(item)
+    except BaseException as error:  # none may end the thread
+        return error
+
+
+def hand_out(work, times):
+    """Have threads call ``work``, up to so many times; how many it will be."""
+    pool, times = helpers(), min(times, most() - 1)
+    with contextlib.suppress(RuntimeError, MemoryError):  # there is no room for more
+        while len(pool.threads) < times:
+            pool.threads.append(start_new_thread(help_out, (pool.jobs,)))
+    times = min(times, len(pool.threads))
+    for _ in range(times):
+        pool.jobs.put(work)
+    return times
+
+
+def help_out(jobs):
+    """What a thread does, until it gets None or the program ends."""
+    for job in iter(jobs.get, None):
+        job()
+        del job  # and what it works on, before the next is waited for
+
+
+class Helpers(NamedTuple):
+    """The threads, by their identifiers, and the queue at which they wait.
+
+    Not those of ``concurrent.futures`` or ``threading``: an interrupt (Ctrl-C) in the midst of
+    their code can leave a lock that is never released. These have none that Python's code holds.
+    """
+
+    threads: list
+    jobs: SimpleQueue
 
 
 @cache
-def pool():
-    """The threads; they wait for work until the program ends."""
-    return ThreadPoolExecutor(most() - 1, thread_name_prefix="dnc")
+def helpers():
+    """Those of this process."""
+    return Helpers([], SimpleQueue())
 
 
 if hasattr(os, "register_at_fork"):
     # Threads do not survive a fork: the child starts its own.
-    os.register_at_fork(after_in_child=pool.cache_clear)
+    os.register_at_fork(after_in_child=helpers.cache_clear)
