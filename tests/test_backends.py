@@ -438,19 +438,25 @@ def test_importing_lib_does_not_import_numba():
 
 @needs_numba
 def test_a_forked_process_computes_on():
-    """Threads do not survive a fork; the pool must not wait for them."""
+    """Threads do not survive a fork: the child starts its own."""
     done = run_python(
         """
         import os, sys
         from lib import DNC, Adam
+        from lib.kernels import threads
         import numpy as np
+        threads.config.NUMBA_NUM_THREADS = 2
         model = DNC(3, 2, 1024, 4, 1, 4)
         xs = np.ones((1, 4, 3), "f")
         before = model.unroll(xs).array
+        parent = threads.helpers()
+        assert len(parent.threads) == 1
         child = os.fork()
         if child == 0:
             model.reset_state()
-            os._exit(0 if (model.unroll(xs).array == before).all() else 1)
+            same = (model.unroll(xs).array == before).all()
+            own = threads.helpers() is not parent and len(threads.helpers().threads) == 1
+            os._exit(0 if same and own else 1)
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
     )

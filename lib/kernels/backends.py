@@ -127,9 +127,6 @@ def _go_on():
 
 
 if hasattr(os, "register_at_fork"):
-    # This module has such a hook too. Were it first imported while a fork waits here, Python would
-    # release a lock after the fork that was not taken before.
-    importlib.import_module("concurrent.futures.thread")
     os.register_at_fork(before=_wait_for_imports, after_in_parent=_go_on, after_in_child=_go_on)
 
 

@@ -47,56 +47,61 @@ def parts_of(n, parts, unit=1):
 
 def share(left, function, workers):
     """Call ``function`` with each item of a list, which is emptied, in up to so many threads."""
-    count, done = len(left), SimpleQueue()  # of what others did: the error that it ended with
+    begun, ended = [], SimpleQueue()  # for each thread that helps: an entry, and its error or None
 
-    def others():
-        for item in iter(lambda: take(left), None):
-            done.put(error_of(function, item))
+    def help_with_it():
+        begun.append(True)
+        ended.put(error_of(function, left))
 
-    hand_out(others, min(workers, count) - 1)
     try:
-        for item in iter(lambda: take(left), None):
-            count -= 1
-            function(item)
+        hand_out(help_with_it, min(workers, len(left)) - 1)
+        do(function, left)
     except BaseException:
         left.clear()
         raise
-    for error in [done.get() for _ in range(count)]:
-        if error:
-            raise error
+    finally:
+        function = None  # who begins later has nothing to do, and nothing to keep alive
+    # Whoever took an item had begun before; who begins during this loop is waited for too.
+    errors = [error for error in (ended.get() for _ in begun) if error is not None]
+    if errors:
+        raise errors.pop()
+
+
+def do(function, left):
+    """Call ``function`` with each item that nobody else takes."""
+    for item in iter(lambda: take(left), None):
+        function(item)
 
 
 def take(left):
-    """A part that nobody has taken, or None: whatever becomes of the threads, each is done once."""
+    """An item that nobody has taken, or None: each is done once, whoever comes."""
     with contextlib.suppress(IndexError):
         return left.pop()
 
 
-def error_of(function, item):
-    """What a call of ``function`` raises, or None."""
+def error_of(function, left):
+    """What :func:`do` raises, or None."""
     try:
-        function(item)
-    except BaseException as error:  # none may end the thread
+        do(function, left)
+    except BaseException as error:
         return error
 
 
 def hand_out(work, times):
-    """Have threads call ``work``, up to so many times; how many it will be."""
-    pool, times = helpers(), min(times, most() - 1)
+    """Ask threads to call ``work``, so many times, or as many as there is room for threads."""
+    threads, jobs = helpers()
     with contextlib.suppress(RuntimeError, MemoryError):  # there is no room for more
-        while len(pool.threads) < times:
-            pool.threads.append(start_new_thread(help_out, (pool.jobs,)))
-    times = min(times, len(pool.threads))
-    for _ in range(times):
-        pool.jobs.put(work)
-    return times
+        while len(threads) < times:
+            threads.append(start_new_thread(help_out, (jobs,)))
+    for _ in range(min(times, len(threads))):
+        jobs.put(work)
 
 
 def help_out(jobs):
     """What a thread does, until it gets None or the program ends."""
     for job in iter(jobs.get, None):
-        job()
-        del job  # and what it works on, before the next is waited for
+        with contextlib.suppress(BaseException):  # whoever asked has it, or is gone
+            job()
 
 
 class Helpers(NamedTuple):
