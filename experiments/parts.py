@@ -83,7 +83,7 @@ def sort(seeds):
     kinds = {
         "DNC": (),
         "DNC, batches of 1": single,
-        "DNC, batches of 1, memory of a new one": (*single, *plain),
+        "DNC, batches of 1, plain memory": (*single, *plain),
     }
     return {
         label: [Run("priority_sort", seed, given) for seed in seeds]

@@ -149,8 +149,9 @@ def costs(axes, found, task):
         if row:
             points = [(at / 1000, *values) for (at, _), values in row.items()]
             spread(axes, points, "o-", colour, label)
-    axes.set(xscale="log", xlabel="thousands of sequences")
-    axes.set_title(f"{task}: cost of a sequence, bits", fontsize=9)
+    title = f"{task}: cost of a sequence, bits"
+    axes.set(xscale="log", xlabel="thousands of sequences", title=title)
+    axes.title.set_fontsize(9)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(0, None)
     axes.grid(alpha=0.3)

@@ -249,6 +249,29 @@ def test_what_goes_with_a_task(given, batch_size, rate_fall):
     assert (settings.batch_size, settings.rate_fall) == (batch_size, rate_fall)
 
 
+@pytest.mark.parametrize(
+    "given, rate_fall",
+    [
+        ({}, 12000),
+        ({"batch_size": 1}, 12000),
+        ({"batch_size": 16}, 192000),
+        ({"batch_size": 16, "rate_fall": 500}, 500),
+        ({"batch_size": 16, "paper": True}, 0),
+        ({"batch_size": 2**31 - 1}, 2**31 - 1),
+    ],
+)
+def test_larger_batches_change_nothing_about_the_rate_of_a_run_that_goes_on(given, rate_fall):
+    saved = Settings.of({"task": "priority_sort", "batch_size": 1}).saved
+    settings = Settings.of({"task": "priority_sort", **given}).over(saved)
+    assert settings.batch_size == given.get("batch_size", 1)
+    assert settings.rate_fall == rate_fall
+
+
+def test_several_processes_have_the_rate_of_one_with_the_whole_batch():
+    whole, half = (rate_of(Settings.of({"batch_size": size})) for size in (6, 3))
+    assert whole(1) == whole(12000) == half(12000) > whole(12001) == half(12001)
+
+
 # Averaged weights
 
 

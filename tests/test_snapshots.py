@@ -244,7 +244,7 @@ def test_what_may_change_is_allowed_and_said(folder, capsys):
     assert (status, err) == (0, "")
     assert (
         "Changed since the snapshot: max_seq_len 4 -> 5, hps 8,4,1,8,2 -> 16,4,1,8,0, "
-        "iterations 10 -> 11, batch_size 1 -> 2, lr 0.01 -> 0.5\n"
+        "iterations 10 -> 11, batch_size 1 -> 2, lr 0.01 -> 0.5, rate_fall 12000 -> 24000\n"
     ) in out
     assert "--seed has no effect" in out
     config = json.loads((folder / "dnc_addition_config.json").read_text())

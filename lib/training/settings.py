@@ -24,6 +24,8 @@ class _ForTask(NamedTuple):
     batch_size: int
 
 
+# While so many batches last, the learning rate stays at its peak.
+_AT_PEAK = 12000
 _FOR_TASK = {
     "addition": _ForTask("accumulate", 1),
     "repeat": _ForTask("recall", 1),
@@ -45,6 +47,11 @@ def _setting(default, group, text, parse=None, metavar=None, saved=True, before=
     """
     about = {"group": group, "text": text, "parse": parse, "metavar": metavar, "saved": saved}
     return field(default=default, metadata={**about, "before": before})
+
+
+def _sequences(batches, batch_size):
+    """How many they hold, as far as the command line goes."""
+    return min(round(batches * batch_size), values.MOST)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,8 @@ class Settings:
     batch_size: Optional[int] = _setting(
         None,
         "training",
-        "sequences in a batch (default: 16 for priority_sort, else 1)",
+        f"sequences in a batch (default: {_FOR_TASK['priority_sort'].batch_size} for "
+        "priority_sort, else 1)",
         values.integer(1),
         "B",
     )
@@ -104,8 +112,8 @@ class Settings:
     rate_fall: Optional[int] = _setting(
         None,
         "the recipe",
-        "from this many sequences on, the learning rate falls with the square of their number; 0: "
-        "it does not (default: those of 12000 batches)",
+        "from this many sequences of a process on, the learning rate falls with the square of "
+        f"their number (default: those of {_AT_PEAK} batches); 0: it does not",
         values.integer(0),
         "S",
         before=0,
@@ -244,7 +252,7 @@ class Settings:
         batch_size = self.batch_size or task.batch_size
         defaults = {
             "batch_size": batch_size,
-            "rate_fall": 12000 * batch_size,
+            "rate_fall": _sequences(_AT_PEAK, batch_size),
             "seed": random.SystemRandom().randrange(2**32),
             **STARTS.get(memory, STARTS["recall"])._asdict(),
         }
@@ -257,7 +265,12 @@ class Settings:
         What a training that goes on has started with stays, its random state too.
         """
         mine = self.given if self.test_seq_len else self.given - STARTING
-        return self.of_snapshot(saved, without=mine | _CHOOSING)
+        found = self.of_snapshot(saved, without=mine | _CHOOSING)
+        if "rate_fall" in mine or "batch_size" not in mine:
+            return found
+        # The rate is what it was, and goes on to fall, however large the batches are from now on.
+        fall = _sequences(found.rate_fall / saved.get("batch_size", 1), found.batch_size)
+        return replace(found, rate_fall=fall)
 
     def of_snapshot(self, saved, without=()):
         """The settings that a snapshot's configuration tells of, for those named the present.

@@ -5,8 +5,10 @@ import errno
 import math
 import os
 
+MOST = 2**31 - 1  # of an integer
 
-def integer(least, most=2**31 - 1):
+
+def integer(least, most=MOST):
     """A parser of integers within these bounds."""
 
     def parse(text):
