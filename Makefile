@@ -42,7 +42,7 @@ test: $(FOR_TEST)
 
 # Length of the test, and length of the picture.
 demo: $(FOR_TEST)
-	@for test in "addition 1000 24" "repeat 200 24" "priority_sort 12 12"; do \
+	@for test in "addition 1000 24" "repeat 200 24" "priority_sort 24 24"; do \
 		set -- $$test; \
 		echo "$$1, trained at lengths up to 12, tested at $$2:"; \
 		$(BIN) dnc.py --out asset/trained --task $$1 --test_seq_len $$2 | tail -n 3; \
