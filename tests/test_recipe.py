@@ -250,20 +250,24 @@ def test_what_goes_with_a_task(given, batch_size, rate_fall):
 
 
 @pytest.mark.parametrize(
-    "given, rate_fall",
+    "saved, given, rate_fall",
     [
-        ({}, 12000),
-        ({"batch_size": 1}, 12000),
-        ({"batch_size": 16}, 192000),
-        ({"batch_size": 16, "rate_fall": 500}, 500),
-        ({"batch_size": 16, "paper": True}, 0),
-        ({"batch_size": 2**31 - 1}, 2**31 - 1),
+        ({"batch_size": 1}, {}, 12000),
+        ({"batch_size": 1}, {"batch_size": 1}, 12000),
+        ({"batch_size": 1}, {"batch_size": 16}, 192000),
+        ({"batch_size": 1}, {"batch_size": 16, "rate_fall": 500}, 500),
+        ({"batch_size": 1}, {"batch_size": 16, "paper": True}, 0),
+        ({"batch_size": 1}, {"batch_size": 2**31 - 1}, 2**31 - 1),
+        ({}, {"batch_size": 4}, 48000),
+        ({"rate_fall": 7}, {"batch_size": 1}, 1),  # 0 would be no fall at all
+        ({"rate_fall": 0}, {"batch_size": 1}, 0),
+        ({"batch_size": 3, "rate_fall": 10}, {}, 10),
     ],
 )
-def test_larger_batches_change_nothing_about_the_rate_of_a_run_that_goes_on(given, rate_fall):
-    saved = Settings.of({"task": "priority_sort", "batch_size": 1}).saved
+def test_other_batches_change_nothing_about_the_rate_of_a_run_that_goes_on(saved, given, rate_fall):
+    saved = Settings.of({"task": "priority_sort", **saved}).saved
     settings = Settings.of({"task": "priority_sort", **given}).over(saved)
-    assert settings.batch_size == given.get("batch_size", 1)
+    assert settings.batch_size == given.get("batch_size", saved["batch_size"])
     assert settings.rate_fall == rate_fall
 
 

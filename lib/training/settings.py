@@ -1,5 +1,6 @@
 """The settings of a run: their names, defaults and help, and which of them a snapshot keeps."""
 
+import math
 import random
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, field, fields, replace
@@ -50,8 +51,8 @@ def _setting(default, group, text, parse=None, metavar=None, saved=True, before=
 
 
 def _sequences(batches, batch_size):
-    """How many they hold, as far as the command line goes."""
-    return min(round(batches * batch_size), values.MOST)
+    """How many they hold, rounded up, as far as the command line goes."""
+    return min(math.ceil(batches * batch_size), values.MOST)
 
 
 @dataclass(frozen=True)
@@ -269,8 +270,8 @@ class Settings:
         if "rate_fall" in mine or "batch_size" not in mine:
             return found
         # The rate is what it was, and goes on to fall, however large the batches are from now on.
-        fall = _sequences(found.rate_fall / saved.get("batch_size", 1), found.batch_size)
-        return replace(found, rate_fall=fall)
+        before = saved.get("batch_size", found.batch_size)
+        return replace(found, rate_fall=_sequences(found.rate_fall / before, found.batch_size))
 
     def of_snapshot(self, saved, without=()):
         """The settings that a snapshot's configuration tells of, for those named the present.
