@@ -21,8 +21,6 @@ COLOURS = (
     "#000000",
 )
 
-PUBLISHED = json.loads(Path(__file__).with_name("ntm_published.json").read_text())
-
 
 def by_length(runs, task, measure):
     """Median, least and most of a measure at each (length, N), a dictionary.
@@ -140,10 +138,10 @@ def curves(axes, found, task):
 
 def costs(axes, found, task):
     """Bits a sequence against the sequences seen, in thousands, beside the published ones."""
-    for style, (label, bits) in zip((":", "--", "-."), PUBLISHED["bits"].items()):
-        axes.plot(
-            PUBLISHED["thousands of sequences"], bits, style, color="black", lw=1, label=label
-        )
+    published = json.loads(Path(__file__).with_name("ntm_published.json").read_text())
+    x = published["thousands of sequences"]
+    for style, (label, bits) in zip((":", "--", "-."), published["bits"].items()):
+        axes.plot(x, bits, style, color="black", lw=1, label=label)
     for colour, (label, runs) in zip(COLOURS, found.items()):
         row = by_length(runs, task, "bits")
         if row:

@@ -184,15 +184,10 @@ def presence(lstm, X):
     x = np.vstack([np.zeros((1, X)), x[x.any(axis=1)]])
     _, h, _ = cell.cell(np.zeros((len(x), len(b) // 4)), x @ W[:, :X].T + b)
     nothing, change = h[0], h[1:] - h[0]
-    weights = np.linalg.solve(regularised_square(change, 1e-3), change.sum(axis=0))
+    square = change.T @ change
+    small = 1e-3 * np.trace(square) / len(square) + 1e-30  # above 0 where nothing changes
+    weights = np.linalg.solve(square + small * np.eye(len(square)), change.sum(axis=0))
     return weights, weights @ nothing
-
-
-def regularised_square(x, share):
-    """xᵀ x with this share of its mean diagonal added to it, for x (n, D): of least squares."""
-    square = x.T @ x
-    small = share * np.trace(square) / len(square) + 1e-30  # above 0 where x is 0
-    return square + small * np.eye(len(square))
 
 
 def _draw_image(model, scale):
